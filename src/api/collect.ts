@@ -1,0 +1,123 @@
+// The collector: keeps exactly what decisions of owners, and this node's own undecided proposals,
+// make it keep, and removes every other block.
+import * as dagCbor from '@ipld/dag-cbor'
+import * as dagPb from '@ipld/dag-pb'
+import * as Block from 'multiformats/block'
+import { CID } from 'multiformats/cid'
+import * as raw from 'multiformats/codecs/raw'
+import type { BlockCodec } from 'multiformats/codecs/interface'
+import { isRejection } from '../core/errors.ts'
+import { hexOf } from '../core/ids.ts'
+import { decodeSnapshot } from '../core/snapshot.ts'
+import { isPending } from '../replica/derive.ts'
+import type { Replica } from '../replica/replica.ts'
+import type { NodeContext } from './context.ts'
+import { releaseRoots } from './releases.ts'
+import type { ProgressOptions } from './types.ts'
+
+/**
+ * Removes blocks that nothing needs. Files may not come in meanwhile; reads go on.
+ * @returns blocks and bytes removed.
+ */
+export async function collect(
+  context: NodeContext,
+  options: ProgressOptions = {},
+): Promise<{ blocks: number; bytes: number }> {
+  return context.keeper.gate.exclusive(async () => {
+    await releaseUnneeded(context)
+    const files = await sweepFiles(context, options)
+    const nodes = await sweepNodes(context)
+    return { blocks: files.blocks + nodes.blocks, bytes: files.bytes + nodes.bytes }
+  })
+}
+
+/** Forgets complete files that no dataset names any more. */
+async function releaseUnneeded(context: NodeContext): Promise<void> {
+  const { catalog, held, keeper, replicas } = context
+  const logs = catalog.list().map((entry) => catalog.logOf(entry))
+  const undecided = new Set<string>()
+  for (const entry of catalog.list()) {
+    await addOwnUndecided(await replicas.get(entry.id), undecided)
+  }
+  for await (const file of held.prefetched()) undecided.add(hexOf(file))
+  for await (const file of held.list()) {
+    if (undecided.has(hexOf(file))) continue
+    const accepted = await Promise.all(logs.map((log) => log.isAccepted(file)))
+    if (!accepted.includes(true)) await keeper.release(CID.decode(file))
+  }
+}
+
+async function addOwnUndecided(replica: Replica, contents: Set<string>): Promise<void> {
+  for await (const id of replica.log.pending()) {
+    const row = await replica.log.proposal(id)
+    if (row?.own !== true || !isPending(row)) continue
+    const proposal = await replica.proposal(id)
+    for (const operation of proposal?.operations ?? []) {
+      if ('value' in operation && operation.value.content) {
+        contents.add(hexOf(operation.value.content))
+      }
+    }
+  }
+}
+
+async function sweepFiles(
+  { files, held }: NodeContext,
+  options: ProgressOptions,
+): Promise<{ blocks: number; bytes: number }> {
+  const removed = { blocks: 0, bytes: 0 }
+  let done = 0
+  for await (const cid of files.list()) {
+    options.signal?.throwIfAborted()
+    options.onProgress?.({ what: 'sweeping', done: ++done, total: 0, bytes: removed.bytes })
+    let isKept = false
+    for await (const _ of held.filesWith(cid.bytes)) {
+      isKept = true
+      break
+    }
+    if (isKept) continue
+    removed.bytes += (await files.blocks.get(cid))?.length ?? 0
+    removed.blocks++
+    await files.blocks.delete(cid)
+  }
+  return removed
+}
+
+/** Keeps what hangs off the newest roots, off releases and off pinned roots; the rest can be computed again. */
+async function sweepNodes(context: NodeContext): Promise<{ blocks: number; bytes: number }> {
+  const { catalog, nodes, replicas } = context
+  const kept = new Set<string>()
+  for (const entry of catalog.list()) {
+    const replica = await replicas.get(entry.id)
+    const roots = [...(await replica.treeRoots()), ...(await releaseRoots(context, replica))]
+    for (const root of roots) await mark(context, root, kept)
+  }
+  const removed = { blocks: 0, bytes: 0 }
+  for await (const cid of nodes.list()) {
+    if (kept.has(cid.toString())) continue
+    const bytes = await nodes.get(cid)
+    // Snapshots are tiny, and tell a peer that asks for an old root which history gives it.
+    if (bytes && cid.code === dagCbor.code && !isRejection(decodeSnapshot(bytes))) continue
+    removed.bytes += bytes?.length ?? 0
+    removed.blocks++
+    await nodes.delete(cid)
+  }
+  return removed
+}
+
+/** Marks a block of a tree and everything below it that is such a block too. */
+async function mark({ nodes }: NodeContext, root: CID, kept: Set<string>): Promise<void> {
+  const open = [root]
+  for (let cid = open.pop(); cid !== undefined; cid = open.pop()) {
+    if (kept.has(cid.toString())) continue
+    const bytes = await nodes.node(cid)
+    if (bytes === undefined) continue
+    kept.add(cid.toString())
+    for (const [, link] of Block.createUnsafe({ bytes, cid, codec: codecOf(cid) }).links()) {
+      if (link.code !== raw.code) open.push(link as CID)
+    }
+  }
+}
+
+function codecOf(cid: CID): BlockCodec<number, unknown> {
+  return (cid.code === dagPb.code ? dagPb : dagCbor) as BlockCodec<number, unknown>
+}

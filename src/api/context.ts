@@ -1,0 +1,89 @@
+// What the operations of a node work on. Built by node.ts; functions take the part they need.
+import { GonkError } from '../core/errors.ts'
+import { type DatasetId, eventIdOfText, textOfEventId } from '../core/ids.ts'
+import type { Catalog, CatalogEntry } from '../log/catalog.ts'
+import type { Database } from '../log/database.ts'
+import type { HeldFiles } from '../log/held-files.ts'
+import type { NodeBlocks } from '../log/node-blocks.ts'
+import type { Clock, Crypto, FileStore, Logger, Network, Random, Signer } from '../ports.ts'
+import type { FileKeeper } from '../replica/file-keeper.ts'
+import { Replica } from '../replica/replica.ts'
+
+export interface NodeContext {
+  readonly db: Database
+  readonly catalog: Catalog
+  readonly nodes: NodeBlocks
+  readonly held: HeldFiles
+  readonly files: FileStore
+  readonly network: Network
+  readonly signer: Signer
+  readonly crypto: Crypto
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly replicas: Replicas
+  readonly keeper: FileKeeper
+}
+
+/** Replicas of this home, opened when they are first needed. */
+export class Replicas {
+  readonly #open = new Map<DatasetId, Promise<Replica>>()
+  readonly #needs: Pick<NodeContext, 'db' | 'catalog' | 'nodes' | 'held' | 'crypto' | 'clock' | 'logger'>
+
+  constructor(
+    needs: Pick<NodeContext, 'db' | 'catalog' | 'nodes' | 'held' | 'crypto' | 'clock' | 'logger'>,
+  ) {
+    this.#needs = needs
+  }
+
+  /** Throws NOT_FOUND for a dataset that is not in the catalog. */
+  get(id: DatasetId): Promise<Replica> {
+    const open = this.#open.get(id)
+    if (open) return open
+    const entry = this.#needs.catalog.get(id)
+    if (!entry) throw new GonkError('NOT_FOUND', `no dataset ${textOfEventId(id)}`)
+    const log = this.#needs.catalog.logOf(entry)
+    const replica = Replica.open({ ...this.#needs, log })
+    this.#open.set(id, replica)
+    return replica
+  }
+
+  async close(id: DatasetId): Promise<void> {
+    const replica = this.#open.get(id)
+    this.#open.delete(id)
+    await (await replica)?.close()
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.all([...this.#open.keys()].map((id) => this.close(id)))
+  }
+}
+
+/** Finds a dataset by name, id, or unique prefix of either. Throws NOT_FOUND, AMBIGUOUS. */
+export function resolveDataset(catalog: Catalog, ref: string): CatalogEntry {
+  const entries = catalog.list()
+  const id = eventIdOfText(ref)
+  const exact = entries.find((entry) => entry.name === ref || entry.id === id)
+  if (exact) return exact
+  const found = entries.filter(
+    (entry) => entry.name.startsWith(ref) || textOfEventId(entry.id).startsWith(ref),
+  )
+  const [only] = found
+  if (only === undefined || ref === '') {
+    throw new GonkError('NOT_FOUND', `no dataset "${ref}" here`, {
+      hint: 'see `gonk-node dataset list`, or clone it',
+    })
+  }
+  if (found.length > 1) {
+    const names = found.map((entry) => entry.name).join(', ')
+    throw new GonkError('AMBIGUOUS', `"${ref}" could be ${names}`)
+  }
+  return only
+}
+
+/** `NAME@TAG` → dataset reference and tag. */
+export function splitTag(ref: string): { dataset: string; tag?: string } {
+  const at = ref.indexOf('@')
+  if (at < 0) return { dataset: ref }
+  return { dataset: ref.slice(0, at), tag: ref.slice(at + 1) }
+}

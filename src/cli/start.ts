@@ -1,0 +1,87 @@
+// `start`: the daemon in the foreground, until a signal stops it.
+import { once } from 'node:events'
+import type { Command } from 'commander'
+import { GonkError } from '../core/errors.ts'
+import type { Home } from '../home.ts'
+import type { Ready } from '../daemon.ts'
+import { pairs } from './output.ts'
+import type { Session } from './session.ts'
+import { collect, examples, task } from './task.ts'
+
+interface StartOptions {
+  readonly http?: string
+  readonly listen?: string[]
+  readonly peer?: string[]
+}
+
+export function addStart(program: Command): void {
+  program
+    .command('start')
+    .description('run the daemon in the foreground; makes the home when there is none')
+    .option('--http <host:port>', 'where the page and the API listen; port 0 picks one')
+    .option('--listen <multiaddr>', 'where other nodes reach this one; may be repeated', collect)
+    .option('--peer <multiaddr>', 'a node to stay connected to; may be repeated', collect)
+    .action(task(start))
+    .addHelpText(
+      'after',
+      examples([
+        'gonk-node start',
+        'gonk-node start --listen /ip4/0.0.0.0/tcp/4050          reachable from other machines',
+        'gonk-node start --peer /ip4/10.0.0.2/tcp/4050/p2p/12D3KooW…',
+        'gonk-node start --http 127.0.0.1:0 --listen /ip4/127.0.0.1/tcp/0 --json',
+      ]),
+    )
+}
+
+async function start(session: Session, options: StartOptions): Promise<void> {
+  const home = await homeOf(session)
+  const config = await session.loadConfig({
+    http: options.http,
+    listen: options.listen,
+    peers: options.peer,
+  })
+  const { port } = config.http
+  if (port !== 0 && config.listen.some((address) => new RegExp(`/tcp/${port}(/|$)`).test(address))) {
+    throw new GonkError('USAGE', `--http and --listen both want port ${port}`, {
+      hint: 'give each a port of its own',
+    })
+  }
+  const { startDaemon } = await import('../daemon.ts')
+  const { readOpener } = await import('../home.ts')
+  const logger = await session.logger(config.logLevel)
+  const daemon = await startDaemon({ home, logger }, config).catch(async (error: unknown) => {
+    if (!(error instanceof GonkError) || error.code !== 'HOME_BUSY') throw error
+    throw new GonkError('HOME_BUSY', `${await readOpener(home.dir)} has ${home.dir} open`, {
+      hint: 'stop it first, or start on another --home',
+    })
+  })
+  try {
+    session.output.result(daemon.ready, () => readyText(home, daemon.ready))
+    if (!session.signal.aborted) await once(session.signal, 'abort')
+    session.output.note('stopping')
+  } finally {
+    await daemon.close()
+  }
+}
+
+async function homeOf(session: Session): Promise<Home> {
+  try {
+    return await session.openHome()
+  } catch (error) {
+    if (!(error instanceof GonkError) || error.code !== 'HOME_MISSING') throw error
+    const { initHome } = await import('../home.ts')
+    const { newConfigText } = await import('../config.ts')
+    const home = await initHome(await session.homeDir(), newConfigText())
+    session.output.note(`made a new home at ${home.dir} (public key ${home.publicKey})`)
+    return home
+  }
+}
+
+function readyText(home: Home, ready: Ready): string {
+  const [first = 'none', ...others] = ready.multiaddrs
+  return [
+    'gonk-node is ready; Ctrl-C stops it',
+    pairs({ home: home.dir, 'page and API': ready.url, 'peer id': ready.peerId, address: first }),
+    ...others.map((address) => `${' '.repeat(14)}${address}`),
+  ].join('\n')
+}

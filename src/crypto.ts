@@ -1,0 +1,72 @@
+// The platform's cryptography behind the ports: sha2-256, the verify equation, keys.
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  type KeyObject,
+  randomBytes,
+  sign,
+  verify,
+} from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { hexOf, type PublicKey } from './core/ids.ts'
+import { passesPreCheck } from './core/signature.ts'
+import type { Clock, Crypto, Random, Signer } from './ports.ts'
+
+/** DER headers of RFC 8410 before 32 raw bytes. */
+const PRIVATE_KEY_HEADER = Buffer.from('302e020100300506032b657004220420', 'hex')
+const PUBLIC_KEY_HEADER = Buffer.from('302a300506032b6570032100', 'hex')
+const KEYS_CACHED = 1_000
+
+export function sha256(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(createHash('sha256').update(bytes).digest())
+}
+
+function importPublicKey(raw: Uint8Array): KeyObject | undefined {
+  try {
+    const key = Buffer.concat([PUBLIC_KEY_HEADER, raw])
+    return createPublicKey({ key, format: 'der', type: 'spki' })
+  } catch {
+    return undefined
+  }
+}
+
+/** Verifies in the thread pool, with the keys it met last kept imported. */
+export function nodeCrypto(): Crypto {
+  const keys = new Map<string, KeyObject | undefined>()
+  const keyOf = (raw: Uint8Array): KeyObject | undefined => {
+    const id = hexOf(raw)
+    if (!keys.has(id)) {
+      if (keys.size >= KEYS_CACHED) keys.delete(keys.keys().next().value as string)
+      keys.set(id, importPublicKey(raw))
+    }
+    return keys.get(id)
+  }
+  return {
+    sha256,
+    verify: (raw, message, signature) =>
+      new Promise((resolve) => {
+        const key = passesPreCheck(raw, signature) ? keyOf(raw) : undefined
+        if (key === undefined) return resolve(false)
+        verify(null, message, key, signature, (error, isValid) => resolve(!error && isValid))
+      }),
+  }
+}
+
+/** @param seed 32 bytes, as RFC 8032 calls the private key. */
+export function signerOf(seed: Uint8Array): Signer {
+  const der = Buffer.concat([PRIVATE_KEY_HEADER, seed])
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
+  const spki = createPublicKey(key).export({ format: 'der', type: 'spki' })
+  return {
+    publicKey: hexOf(spki.subarray(PUBLIC_KEY_HEADER.length)) as PublicKey,
+    sign: (message) => new Uint8Array(sign(null, message, key)),
+  }
+}
+
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  sleep: (ms, options) => sleep(ms, undefined, { signal: options?.signal, ref: false }),
+}
+
+export const systemRandom: Random = { bytes: (count) => new Uint8Array(randomBytes(count)) }

@@ -1,0 +1,89 @@
+// The daemon: an open node, its HTTP server, and HOME/daemon.json that tells commands where it is.
+// Started in this order, stopped in the reverse one.
+import { randomBytes } from 'node:crypto'
+import type { AddressInfo } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { hostPortText } from './config.ts'
+import type { Config } from './config.ts'
+import { GonkError } from './core/errors.ts'
+import { removeDaemonFile, writeDaemonFile, writeOpener } from './home.ts'
+import type { Home } from './home.ts'
+import { buildServer } from './http/server.ts'
+import type { PinoLogger } from './logger.ts'
+import { openNode } from './node.ts'
+import { version } from './version.ts'
+
+/** What `start` prints when the daemon is ready. */
+export interface Ready {
+  readonly ready: true
+  /** `HOST:PORT` of the HTTP server. */
+  readonly http: string
+  /** `http://HOST:PORT` as this machine reaches it; no slash at the end. */
+  readonly url: string
+  readonly peerId: string
+  /** Dialable, with /p2p/ID. */
+  readonly multiaddrs: readonly string[]
+  readonly pid: number
+}
+
+export interface Daemon {
+  readonly ready: Ready
+  /** Ends requests, closes the node, removes daemon.json. */
+  close(): Promise<void>
+}
+
+const TOKEN_BYTES = 32
+
+/** Throws HOME_BUSY, ADDRESS_IN_USE, and what opening a node throws; then nothing stays open. */
+export async function startDaemon(
+  needs: { readonly home: Home; readonly logger: PinoLogger },
+  config: Config,
+): Promise<Daemon> {
+  const { home, logger } = needs
+  await using opened = new AsyncDisposableStack()
+  const node = await openNode(home, config, { listen: true, logger })
+  opened.defer(() => node.close())
+  await writeOpener(home, 'gonk-node start')
+
+  const token = randomBytes(TOKEN_BYTES).toString('base64url')
+  const server = buildServer(node.api, {
+    token,
+    hosts: [...config.hosts, config.http.host],
+    version,
+    logger: logger.child({ area: 'http' }),
+  })
+  opened.defer(() => server.close())
+  const http = await listen(server, config)
+  const url = `http://${http.replace(/^0\.0\.0\.0:|^\[::\]:/, '127.0.0.1:')}`
+  await writeDaemonFile(home, { pid: process.pid, url, token })
+  opened.defer(() => removeDaemonFile(home))
+
+  const { peerId, multiaddrs } = await node.api.status()
+  const parts = opened.move()
+  return {
+    ready: { ready: true, http, url, peerId, multiaddrs, pid: process.pid },
+    close: () => parts.disposeAsync(),
+  }
+}
+
+async function listen(server: FastifyInstance, config: Config): Promise<string> {
+  const { host } = config.http
+  try {
+    await server.listen({ ...config.http })
+  } catch (error) {
+    const where = hostPortText(config.http)
+    const code = error instanceof Error && 'code' in error ? error.code : undefined
+    if (code === 'EADDRINUSE') {
+      throw new GonkError('ADDRESS_IN_USE', `something listens on ${where} already`, {
+        hint: 'stop it, or choose another address with --http HOST:PORT (port 0 picks a free one)',
+        cause: error,
+      })
+    }
+    throw new GonkError('CONFIG', `cannot listen on ${where}: ${String(code ?? error)}`, {
+      hint: 'give an address of this machine with --http HOST:PORT',
+      cause: error,
+    })
+  }
+  const { port } = server.server.address() as AddressInfo
+  return hostPortText({ host, port })
+}

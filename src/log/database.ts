@@ -1,0 +1,86 @@
+// Opens the one LevelDB of a home: lock, format version, and the loud refusal of anything unknown.
+import { existsSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import * as dagCbor from '@ipld/dag-cbor'
+import type { AbstractLevel } from 'abstract-level'
+import { Level } from 'level'
+import { GonkError } from '../core/errors.ts'
+import { homeKey } from './keys.ts'
+
+/** Binary keys and values; the sublevels are key prefixes (keys.ts). */
+export type Database = AbstractLevel<string | Buffer | Uint8Array, Uint8Array, Uint8Array>
+
+export type Write =
+  | { type: 'put'; key: Uint8Array; value: Uint8Array }
+  | { type: 'del'; key: Uint8Array }
+
+/** Raised with every change of keys.ts or rows.ts that older code cannot read. */
+export const DATABASE_FORMAT = 1
+
+const EMPTY = new Uint8Array(0)
+export const put = (key: Uint8Array, value: Uint8Array = EMPTY): Write => ({ type: 'put', key, value })
+export const del = (key: Uint8Array): Write => ({ type: 'del', key })
+
+/**
+ * Opens or makes the database under `directory`.
+ * Throws HOME_BUSY when another process has it, HOME_FORMAT when its format is unknown,
+ * HOME_DAMAGED when LevelDB cannot read it, DISK when it cannot be written.
+ */
+export async function openDatabase(directory: string): Promise<Database> {
+  // LevelDB silently starts anew when its CURRENT file is lost: a witness beside it forbids that.
+  const witness = `${directory}.format`
+  const db = new Level<Uint8Array, Uint8Array>(directory, {
+    keyEncoding: 'view',
+    valueEncoding: 'view',
+    createIfMissing: !existsSync(witness),
+    writeBufferSize: 16 << 20,
+    cacheSize: 32 << 20,
+    maxFileSize: 16 << 20,
+  }) as unknown as Database
+  try {
+    await db.open()
+  } catch (error) {
+    throw openFailure(directory, error)
+  }
+  try {
+    await checkFormat(db)
+    if (!existsSync(witness)) await writeFile(witness, `${DATABASE_FORMAT}\n`)
+  } catch (error) {
+    await db.close()
+    throw error
+  }
+  return db
+}
+
+function openFailure(directory: string, error: unknown): GonkError {
+  const cause = (error as { cause?: { code?: string; message?: string } }).cause
+  const text = cause?.message ?? String(error)
+  if (cause?.code === 'LEVEL_LOCKED') {
+    return new GonkError('HOME_BUSY', `${directory} is open in another process`, { cause: error })
+  }
+  if (cause?.code === 'LEVEL_CORRUPTION' || /corrupt|does not exist|missing/i.test(text)) {
+    return new GonkError('HOME_DAMAGED', `${directory} cannot be read: ${text}`, { cause: error })
+  }
+  return new GonkError('DISK', `${directory} cannot be opened: ${text}`, { cause: error })
+}
+
+/** Checks the format row, or writes it into an empty database. */
+export async function checkFormat(db: Database): Promise<void> {
+  const key = homeKey('home')
+  const row = await db.get(key)
+  if (row === undefined) {
+    for await (const _ of db.keys({ limit: 1 })) {
+      throw new GonkError('HOME_DAMAGED', 'the database has lost its format row')
+    }
+    const value = dagCbor.encode({ format: DATABASE_FORMAT, nextOrdinal: 1 })
+    await db.batch([put(key, value)], { sync: true } as object)
+    return
+  }
+  const { format } = dagCbor.decode<{ format: number }>(row)
+  if (format !== DATABASE_FORMAT) {
+    throw new GonkError(
+      'HOME_FORMAT',
+      `database format ${format}; this version reads ${DATABASE_FORMAT}`,
+    )
+  }
+}

@@ -1,0 +1,477 @@
+// What one dataset remembers: typed reads of its tables, and the writes that batches are made of.
+// Nothing here decides anything, and no write happens but through `commit`.
+import type { NameClaim, Version } from '../core/state.ts'
+import { type DatasetId, type EventId, hexOf, type ObjectId } from '../core/ids.ts'
+import { type Database, del, put, type Write } from './database.ts'
+import {
+  concat,
+  DATASET_PREFIX_BYTES,
+  datasetKey,
+  endOf,
+  hex,
+  homeKey,
+  numberOfU64,
+  type Range,
+  rangeOf,
+  type Table,
+  textOf,
+  u32,
+  u64,
+  utf8,
+} from './keys.ts'
+import {
+  decodeHeader,
+  decodeProposal,
+  decodeReview,
+  decodeRow,
+  decodeVersions,
+  encodeHeader,
+  encodeProposal,
+  encodeReview,
+  encodeRow,
+  encodeVersions,
+  type HeaderRow,
+  type OperationRow,
+  type ProposalRow,
+  type ReviewRow,
+} from './rows.ts'
+
+const ZERO = Uint8Array.of(0)
+const SPACES = ['file', 'schema'] as const
+
+interface RangeOptions {
+  readonly reverse?: boolean
+  readonly limit?: number
+}
+
+/** Who owns a name in the snapshot. */
+export interface OwnedName {
+  readonly object: ObjectId
+  readonly content: Uint8Array
+  readonly sizeBytes: number
+}
+
+function ownedOf(bytes: Uint8Array): OwnedName {
+  const [object, content, sizeBytes] = decodeRow<[Uint8Array, Uint8Array, number]>(bytes)
+  return { object: hexOf(object) as ObjectId, content, sizeBytes }
+}
+
+export class DatasetLog {
+  readonly id: DatasetId
+  readonly ordinal: number
+  readonly #db: Database
+
+  constructor(db: Database, id: DatasetId, ordinal: number) {
+    this.#db = db
+    this.id = id
+    this.ordinal = ordinal
+  }
+
+  /** One atomic batch. `durable`: on disk before it resolves. */
+  async commit(writes: Write[], options: { durable?: boolean } = {}): Promise<void> {
+    if (writes.length === 0) return
+    await this.#db.batch(writes, { sync: options.durable === true } as object)
+  }
+
+  // ---- events
+
+  async block(id: EventId): Promise<Uint8Array | undefined> {
+    return this.#db.get(homeKey('events', hex(id)))
+  }
+
+  async blocks(ids: readonly EventId[]): Promise<(Uint8Array | undefined)[]> {
+    return this.#db.getMany(ids.map((id) => homeKey('events', hex(id))))
+  }
+
+  async hasMany(ids: readonly EventId[]): Promise<boolean[]> {
+    return this.#db.hasMany(ids.map((id) => homeKey('events', hex(id))))
+  }
+
+  putBlock(id: EventId, block: Uint8Array, arrival: number): Write[] {
+    return [put(homeKey('events', hex(id)), block), put(this.#key('arrivals', u64(arrival)), hex(id))]
+  }
+
+  /** Event ids by arrival at this node. */
+  async *arrivals(from = 0, options: RangeOptions = {}): AsyncIterable<[arrival: number, id: EventId]> {
+    const prefix = this.#key('arrivals')
+    const range = { gte: concat(prefix, u64(from)), lt: endOf(prefix) }
+    for await (const [key, value] of this.#db.iterator({ ...range, ...options })) {
+      yield [numberOfU64(key.subarray(DATASET_PREFIX_BYTES)), hexOf(value) as EventId]
+    }
+  }
+
+  // ---- owner events
+
+  async header(id: EventId): Promise<HeaderRow | undefined> {
+    const bytes = await this.#db.get(this.#key('headers', hex(id)))
+    return bytes && decodeHeader(id, bytes)
+  }
+
+  async headers(ids: readonly EventId[]): Promise<(HeaderRow | undefined)[]> {
+    const rows = await this.#db.getMany(ids.map((id) => this.#key('headers', hex(id))))
+    return rows.map((bytes, i) => bytes && decodeHeader(ids[i] as EventId, bytes))
+  }
+
+  putHeader(row: HeaderRow): Write[] {
+    return [
+      put(this.#key('headers', hex(row.id)), encodeHeader(row)),
+      put(this.#key('depths', u64(row.depth), hex(row.id))),
+    ]
+  }
+
+  /** Owner events in (depth, id) order, from the given place, itself included. */
+  async *byDepth(
+    from: { depth: number; id: EventId | '' } = { depth: 0, id: '' },
+    options: RangeOptions = {},
+  ): AsyncIterable<{ depth: number; id: EventId }> {
+    const prefix = this.#key('depths')
+    const range = { gte: concat(prefix, u64(from.depth), hex(from.id)), lt: endOf(prefix) }
+    for await (const key of this.#db.keys({ ...range, ...options })) {
+      const rest = key.subarray(DATASET_PREFIX_BYTES)
+      yield { depth: numberOfU64(rest), id: hexOf(rest.subarray(8)) as EventId }
+    }
+  }
+
+  async heads(): Promise<EventId[]> {
+    return this.#all('heads', (key) => hexOf(key) as EventId)
+  }
+
+  setHead(id: EventId, isHead: boolean): Write {
+    const key = this.#key('heads', hex(id))
+    return isHead ? put(key) : del(key)
+  }
+
+  async operations(): Promise<OperationRow[]> {
+    return this.#all('operations', (_, value) => {
+      const [id, kind] = decodeRow<[Uint8Array, OperationRow['kind']]>(value)
+      return { id: hexOf(id) as EventId, kind }
+    })
+  }
+
+  putOperation(ordinal: number, row: OperationRow): Write {
+    return put(this.#key('operations', u32(ordinal)), encodeRow([hex(row.id), row.kind]))
+  }
+
+  async voids(): Promise<Set<EventId>> {
+    return new Set(await this.#all('voids', (key) => hexOf(key) as EventId))
+  }
+
+  async areVoid(ids: readonly EventId[]): Promise<boolean[]> {
+    return this.#db.hasMany(ids.map((id) => this.#key('voids', hex(id))))
+  }
+
+  putVoid(id: EventId): Write {
+    return put(this.#key('voids', hex(id)))
+  }
+
+  deleteVoid(id: EventId): Write {
+    return del(this.#key('voids', hex(id)))
+  }
+
+  // ---- proposals and reviews
+
+  async proposal(id: EventId): Promise<ProposalRow | undefined> {
+    const bytes = await this.#db.get(this.#key('proposals', hex(id)))
+    return bytes && decodeProposal(bytes)
+  }
+
+  async proposals(ids: readonly EventId[]): Promise<(ProposalRow | undefined)[]> {
+    const rows = await this.#db.getMany(ids.map((id) => this.#key('proposals', hex(id))))
+    return rows.map((bytes) => bytes && decodeProposal(bytes))
+  }
+
+  async *allProposals(): AsyncIterable<[EventId, ProposalRow]> {
+    for await (const [key, value] of this.#db.iterator(rangeOf(this.#key('proposals')))) {
+      yield [hexOf(key.subarray(DATASET_PREFIX_BYTES)) as EventId, decodeProposal(value)]
+    }
+  }
+
+  putProposal(id: EventId, row: ProposalRow): Write {
+    return put(this.#key('proposals', hex(id)), encodeProposal(row))
+  }
+
+  async reviewsOf(proposal: EventId): Promise<ReviewRow[]> {
+    const prefix = this.#key('reviews', hex(proposal))
+    const rows: ReviewRow[] = []
+    for await (const [key, value] of this.#db.iterator(rangeOf(prefix))) {
+      rows.push(decodeReview(hexOf(key.subarray(prefix.length)) as EventId, value))
+    }
+    return rows
+  }
+
+  putReview(proposal: EventId, row: ReviewRow): Write {
+    return put(this.#key('reviews', hex(proposal), hex(row.event)), encodeReview(row))
+  }
+
+  /** Proposals with undecided operations, oldest arrival (at least `from`) first. */
+  async *pending({ from = 0, ...options }: RangeOptions & { from?: number } = {}): AsyncIterable<EventId> {
+    const prefix = this.#key('pending')
+    const range = { gte: concat(prefix, u64(from)), lt: endOf(prefix) }
+    for await (const key of this.#db.keys({ ...range, ...options })) {
+      yield hexOf(key.subarray(DATASET_PREFIX_BYTES + 8)) as EventId
+    }
+  }
+
+  setPending(id: EventId, arrival: number, isPending: boolean): Write {
+    const key = this.#key('pending', u64(arrival), hex(id))
+    return isPending ? put(key) : del(key)
+  }
+
+  async wanted(limit = 1_000): Promise<EventId[]> {
+    return this.#all('wanted', (key) => hexOf(key) as EventId, limit)
+  }
+
+  async areWanted(ids: readonly EventId[]): Promise<boolean[]> {
+    return this.#db.hasMany(ids.map((id) => this.#key('wanted', hex(id))))
+  }
+
+  setWanted(id: EventId, isWanted: boolean): Write {
+    const key = this.#key('wanted', hex(id))
+    return isWanted ? put(key) : del(key)
+  }
+
+  async dirty(limit: number): Promise<EventId[]> {
+    return this.#all('dirty', (key) => hexOf(key) as EventId, limit)
+  }
+
+  setDirty(proposal: EventId, isDirty: boolean): Write {
+    const key = this.#key('dirty', hex(proposal))
+    return isDirty ? put(key) : del(key)
+  }
+
+  // ---- objects, names, contents
+
+  async versions(objects: readonly ObjectId[]): Promise<Version[][]> {
+    const rows = await this.#db.getMany(objects.map((id) => this.#key('objects', hex(id))))
+    return rows.map((bytes) => (bytes === undefined ? [] : decodeVersions(bytes)))
+  }
+
+  async *objects(after?: ObjectId): AsyncIterable<[ObjectId, Version[]]> {
+    const prefix = this.#key('objects')
+    const lower = after === undefined ? { gte: prefix } : { gt: concat(prefix, hex(after)) }
+    for await (const [key, value] of this.#db.iterator({ ...lower, lt: endOf(prefix) })) {
+      yield [hexOf(key.subarray(DATASET_PREFIX_BYTES)) as ObjectId, decodeVersions(value)]
+    }
+  }
+
+  putVersions(object: ObjectId, versions: readonly Version[]): Write {
+    const key = this.#key('objects', hex(object))
+    return versions.length === 0 ? del(key) : put(key, encodeVersions(versions))
+  }
+
+  /** Object ids that begin with the hex digits given. */
+  async objectsByPrefix(prefix: string, limit: number): Promise<ObjectId[]> {
+    return this.#byHexPrefix('objects', prefix, limit) as Promise<ObjectId[]>
+  }
+
+  /** Ids of events of one table that begin with the hex digits given. */
+  async eventsByPrefix(
+    table: 'headers' | 'proposals',
+    prefix: string,
+    limit: number,
+  ): Promise<EventId[]> {
+    return this.#byHexPrefix(table, prefix, limit) as Promise<EventId[]>
+  }
+
+  async #byHexPrefix(table: Table, prefix: string, limit: number): Promise<string[]> {
+    const start = this.#key(table)
+    const gte = concat(start, hex(prefix.padEnd(64, '0')))
+    const lte = concat(start, hex(prefix.padEnd(64, 'f')))
+    const found: string[] = []
+    for await (const key of this.#db.keys({ gte, lte, limit })) {
+      found.push(hexOf(key.subarray(DATASET_PREFIX_BYTES)))
+    }
+    return found
+  }
+
+  setClaim(claim: NameClaim, isClaimed: boolean): Write {
+    const space = Uint8Array.of(SPACES.indexOf(claim.space))
+    const key = this.#key('names', space, claim.name, ZERO, claim.date, hex(claim.object))
+    return isClaimed ? put(key) : del(key)
+  }
+
+  /** All claims on exactly this name, earliest first. */
+  claimsOn(space: NameClaim['space'], name: string): AsyncIterable<NameClaim> {
+    return this.#claims(rangeOf(this.#nameKey(space, concat(utf8(name), ZERO))))
+  }
+
+  async hasClaim(space: NameClaim['space'], name: string): Promise<boolean> {
+    const range = rangeOf(this.#nameKey(space, concat(utf8(name), ZERO)))
+    for await (const _ of this.#db.keys({ ...range, limit: 1 })) return true
+    return false
+  }
+
+  /** All claims on names below `name/`. */
+  claimsUnder(space: NameClaim['space'], name: string): AsyncIterable<NameClaim> {
+    return this.#claims(rangeOf(this.#nameKey(space, utf8(`${name}/`))))
+  }
+
+  /** All claims of a space in name order, after `name`. */
+  claims(space: NameClaim['space'], after?: string): AsyncIterable<NameClaim> {
+    const whole = rangeOf(this.#nameKey(space))
+    if (after === undefined) return this.#claims(whole)
+    return this.#claims({ ...whole, gte: endOf(this.#nameKey(space, concat(utf8(after), ZERO))) })
+  }
+
+  #nameKey(space: NameClaim['space'], rest: Uint8Array = new Uint8Array(0)): Uint8Array {
+    return this.#key('names', Uint8Array.of(SPACES.indexOf(space)), rest)
+  }
+
+  async *#claims(range: Range): AsyncIterable<NameClaim> {
+    for await (const key of this.#db.keys(range)) {
+      const object = key.length - 32
+      const date = object - 80
+      yield {
+        space: SPACES[key[DATASET_PREFIX_BYTES] as number] as NameClaim['space'],
+        name: textOf(key.subarray(DATASET_PREFIX_BYTES + 1, date - 1)),
+        date: key.slice(date, object),
+        object: hexOf(key.subarray(object)) as ObjectId,
+      }
+    }
+  }
+
+  async owned(names: readonly { space: NameClaim['space']; name: string }[]) {
+    const keys = names.map(({ space, name }) => this.#ownedKey(space, name))
+    return (await this.#db.getMany(keys)).map((bytes) => bytes && ownedOf(bytes))
+  }
+
+  /** Names with their owners, in name order, from `after` (excluded). */
+  async *allOwned(space: NameClaim['space'], after?: string): AsyncIterable<[string, OwnedName]> {
+    const prefix = this.#key('owned', Uint8Array.of(SPACES.indexOf(space)))
+    const lower = after === undefined ? { gte: prefix } : { gt: concat(prefix, utf8(after)) }
+    for await (const [key, value] of this.#db.iterator({ ...lower, lt: endOf(prefix) })) {
+      yield [textOf(key.subarray(prefix.length)), ownedOf(value)]
+    }
+  }
+
+  setOwned(space: NameClaim['space'], name: string, owned: OwnedName | undefined): Write {
+    const key = this.#ownedKey(space, name)
+    return owned ? put(key, encodeRow([hex(owned.object), owned.content, owned.sizeBytes])) : del(key)
+  }
+
+  #ownedKey(space: NameClaim['space'], name: string): Uint8Array {
+    return this.#key('owned', Uint8Array.of(SPACES.indexOf(space)), name)
+  }
+
+  /** Marks which objects' canonical head holds this content; the earliest is the original. */
+  setContent(content: Uint8Array, date: Uint8Array, object: ObjectId, isHeld: boolean): Write {
+    const key = this.#key('contents', content, date, hex(object))
+    return isHeld ? put(key) : del(key)
+  }
+
+  async originalOf(content: Uint8Array): Promise<ObjectId | undefined> {
+    const prefix = this.#key('contents', content)
+    for await (const key of this.#db.keys({ ...rangeOf(prefix), limit: 1 })) {
+      return hexOf(key.subarray(key.length - 32)) as ObjectId
+    }
+    return undefined
+  }
+
+  /** Content that accepted versions of an object hold. */
+  setAccepted(content: Uint8Array, object: ObjectId, isAccepted: boolean): Write {
+    const key = this.#key('accepted', content, hex(object))
+    return isAccepted ? put(key) : del(key)
+  }
+
+  async isAccepted(content: Uint8Array): Promise<boolean> {
+    const options = { ...rangeOf(this.#key('accepted', content)), limit: 1 }
+    for await (const _ of this.#db.keys(options)) return true
+    return false
+  }
+
+  async *allAccepted(): AsyncIterable<Uint8Array> {
+    for await (const key of this.#db.keys(rangeOf(this.#key('accepted')))) {
+      yield key.slice(DATASET_PREFIX_BYTES, key.length - 32)
+    }
+  }
+
+  setLacking(content: Uint8Array, sizeBytes: number | undefined): Write {
+    const key = this.#key('lacking', content)
+    return sizeBytes === undefined ? del(key) : put(key, encodeRow(sizeBytes))
+  }
+
+  /** Accepted content that is not here. */
+  async *lacking(): AsyncIterable<{ content: Uint8Array; sizeBytes: number }> {
+    for await (const [key, value] of this.#db.iterator(rangeOf(this.#key('lacking')))) {
+      yield { content: key.slice(DATASET_PREFIX_BYTES), sizeBytes: decodeRow<number>(value) }
+    }
+  }
+
+  // ---- releases
+
+  putRelease(tag: string, date: Uint8Array, event: EventId): Write {
+    return put(this.#key('releases', tag, ZERO, date, hex(event)))
+  }
+
+  /** Claims on tags, by tag and then by date. */
+  async releases(): Promise<{ tag: string; event: EventId }[]> {
+    return this.#all('releases', (key) => ({
+      tag: textOf(key.subarray(0, key.length - 113)),
+      event: hexOf(key.subarray(key.length - 32)) as EventId,
+    }))
+  }
+
+  // ---- journals: work for the snapshot
+
+  async journal<T>(
+    table: 'stateJournal' | 'eventJournal',
+    limit: number,
+  ): Promise<{ key: Uint8Array; entry: T }[]> {
+    const entries: { key: Uint8Array; entry: T }[] = []
+    for await (const [key, value] of this.#db.iterator({ ...rangeOf(this.#key(table)), limit })) {
+      entries.push({ key, entry: decodeRow<T>(value) })
+    }
+    return entries
+  }
+
+  appendJournal(table: 'stateJournal' | 'eventJournal', number: number, entry: unknown): Write {
+    return put(this.#key(table, u64(number)), encodeRow(entry))
+  }
+
+  /** The number after the last key of a table that is keyed by number. */
+  async nextNumber(table: 'arrivals' | 'stateJournal' | 'eventJournal'): Promise<number> {
+    const options = { ...rangeOf(this.#key(table)), reverse: true, limit: 1 }
+    for await (const key of this.#db.keys(options)) {
+      return numberOfU64(key.subarray(DATASET_PREFIX_BYTES)) + 1
+    }
+    return 0
+  }
+
+  // ---- single rows
+
+  async meta<T>(name: string): Promise<T | undefined> {
+    const bytes = await this.#db.get(this.#key('meta', name))
+    return bytes && decodeRow<T>(bytes)
+  }
+
+  putMeta(name: string, value: unknown): Write {
+    return put(this.#key('meta', name), encodeRow(value))
+  }
+
+  deleteMeta(name: string): Write {
+    return del(this.#key('meta', name))
+  }
+
+  // ---- whole tables
+
+  /** Drops every derived row; the events stay. */
+  async clear(list: readonly Table[]): Promise<void> {
+    for (const table of list) await this.#db.clear(rangeOf(this.#key(table)))
+  }
+
+  #key(table: Table, ...rest: (string | Uint8Array)[]): Uint8Array {
+    return datasetKey(table, this.ordinal, ...rest)
+  }
+
+  async #all<T>(
+    table: Table,
+    read: (key: Uint8Array, value: Uint8Array) => T,
+    limit = -1,
+  ): Promise<T[]> {
+    const rows: T[] = []
+    for await (const [key, value] of this.#db.iterator({ ...rangeOf(this.#key(table)), limit })) {
+      rows.push(read(key.subarray(DATASET_PREFIX_BYTES), value))
+    }
+    return rows
+  }
+}

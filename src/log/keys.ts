@@ -1,0 +1,136 @@
+// The key space of the database. Every key is: table (1 byte) ‖ dataset ordinal (u32) ‖ rest, fixed
+// width and big-endian wherever order matters. Tables of the whole home have no ordinal.
+import { bytesOfHex, hexOf } from '../core/ids.ts'
+
+/** One byte each; never reuse a letter. */
+export const tables = {
+  /** '' → home row: format version, next ordinal. */
+  home: 'h',
+  /** dataset id → dataset row. */
+  datasets: 'd',
+  /** event id → signed block. */
+  events: 'e',
+  /** CID bytes → block of a trie, a `files/` directory or a snapshot. */
+  nodes: 'n',
+  /** CID bytes of a file → how this node came to hold it. */
+  held: 'f',
+  /** block CID ‖ file CID: which held files of several blocks a block belongs to. */
+  refs: 'r',
+  /** number → CID of undecided content fetched for a reviewer, oldest first, and its size. */
+  prefetched: 'p',
+  // ---- of one dataset
+  /** name → single rows: heads, counts, published, … */
+  meta: 'm',
+  /** arrival number → event id. */
+  arrivals: 'a',
+  /** owner event id → header row. */
+  headers: 'H',
+  /** depth ‖ owner event id. */
+  depths: 'D',
+  /** owner event id that no other owner event builds on. */
+  heads: 'B',
+  /** ordinal → `add` and `remove` events, in order of arrival. */
+  operations: 'G',
+  /** event id: struck by a removal. */
+  voids: 'W',
+  /** proposal id → proposal row. */
+  proposals: 'P',
+  /** proposal id ‖ review event id → review row. */
+  reviews: 'V',
+  /** proposal id named by a review but not here. */
+  wanted: 'N',
+  /** arrival ‖ proposal id with undecided operations. */
+  pending: 'Q',
+  /** proposal id whose decisions must be derived again. */
+  dirty: 'X',
+  /** object id → object row. */
+  objects: 'O',
+  /** space ‖ name ‖ 0 ‖ date ‖ object id. */
+  names: 'C',
+  /** space ‖ name → object that owns the name in the snapshot, and its size. */
+  owned: 'Y',
+  /** content CID ‖ date ‖ object id. */
+  contents: 'K',
+  /** content CID ‖ object id, for every accepted version that is not purged. */
+  accepted: 'k',
+  /** content CID that is accepted and not here yet → its size. */
+  lacking: 'M',
+  /** tag ‖ 0 ‖ date ‖ event id. */
+  releases: 'L',
+  /** number → touched objects and names, until they are in the snapshot. */
+  stateJournal: 'T',
+  /** number → events that entered or left a set, until they are in its tree. */
+  eventJournal: 'J',
+} as const
+
+export type Table = keyof typeof tables
+type Part = string | Uint8Array
+
+const NONE = new Uint8Array(0)
+
+export function concat(...parts: Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let offset = 0
+  for (const part of parts) {
+    bytes.set(part, offset)
+    offset += part.length
+  }
+  return bytes
+}
+
+export function u32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, value)
+  return bytes
+}
+
+export function u64(value: number): Uint8Array {
+  const bytes = new Uint8Array(8)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(value))
+  return bytes
+}
+
+export function numberOfU64(bytes: Uint8Array): number {
+  return Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0))
+}
+
+export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
+export const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
+export const hex = bytesOfHex
+export const hexText = hexOf
+
+/** A key of a table of the whole home. */
+export function homeKey(table: Table, ...rest: Uint8Array[]): Uint8Array {
+  return concat(utf8(tables[table]), ...rest)
+}
+
+/** A key of one dataset's table; strings are UTF-8. */
+export function datasetKey(table: Table, ordinal: number, ...rest: Part[]): Uint8Array {
+  const parts = rest.map((part) => (typeof part === 'string' ? utf8(part) : part))
+  return concat(utf8(tables[table]), u32(ordinal), ...parts)
+}
+
+/** Bytes after the table letter and the ordinal. */
+export const DATASET_PREFIX_BYTES = 5
+
+/** The first key after all keys that begin with `prefix`. */
+export function endOf(prefix: Uint8Array): Uint8Array {
+  const end = prefix.slice()
+  for (let i = end.length - 1; i >= 0; i--) {
+    if (end[i] !== 0xff) {
+      end[i] = (end[i] as number) + 1
+      return end.subarray(0, i + 1)
+    }
+  }
+  return NONE
+}
+
+export interface Range {
+  readonly gte: Uint8Array
+  readonly lt: Uint8Array
+}
+
+export function rangeOf(prefix: Uint8Array): Range {
+  return { gte: prefix, lt: endOf(prefix) }
+}
+

@@ -1,0 +1,165 @@
+// The libp2p node: TCP, noise, yamux, identify, ping, a private kad-dht and gossipsub. Every limit is
+// written out here, because the libraries' defaults suit other networks.
+import { createHash } from 'node:crypto'
+import { noise } from '@chainsafe/libp2p-noise'
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { gossipsub, type GossipSub } from '@libp2p/gossipsub'
+import { identify, identifyPush, type Identify, type IdentifyPush } from '@libp2p/identify'
+import type { ComponentLogger, ConnectionGater, Libp2p, Logger, PrivateKey } from '@libp2p/interface'
+import { kadDHT, passthroughMapper, type KadDHT } from '@libp2p/kad-dht'
+import { ping, type Ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { createLibp2p } from 'libp2p'
+import { KAD_PROTOCOL } from './versions.ts'
+
+const KiB = 1024
+const MiB = 1024 * KiB
+const HOUR_MS = 3_600_000
+
+export type HostServices = {
+  identify: Identify
+  identifyPush: IdentifyPush
+  ping: Ping
+  dht: KadDHT
+  pubsub: GossipSub
+}
+
+export type Host = Libp2p<HostServices>
+
+export interface HostOptions {
+  /** 32 bytes; the Ed25519 key whose public half is the peer id. */
+  readonly seed: Uint8Array
+  /** Multiaddrs to listen on. Empty: the node only dials. */
+  readonly listen: readonly string[]
+  readonly connectionsMax: number
+  readonly gater: ConnectionGater
+  /** Whether a gossip message may enter this node's caches; false drops it unread. */
+  readonly wantsTopic: (topic: string) => boolean
+  /** Added to gossipsub's score of a peer: zero or less. */
+  readonly score: (peer: string) => number
+}
+
+/** The node's libp2p, not started: nothing is opened before `start()`. */
+export async function createHost(options: HostOptions): Promise<Host> {
+  const privateKey: PrivateKey = await generateKeyPairFromSeed('Ed25519', options.seed)
+  return createLibp2p<HostServices>({
+    start: false,
+    privateKey,
+    logger: silentLogger,
+    nodeInfo: { userAgent: 'gonk-node' },
+    addresses: { listen: [...options.listen] },
+    transports: [tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } })],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux(muxerOptions)],
+    connectionGater: options.gater,
+    connectionManager: {
+      maxConnections: options.connectionsMax,
+      maxParallelDials: 32,
+      maxDialQueueLength: 500,
+      maxPeerAddrsToDial: 16,
+      dialTimeout: 10_000,
+      // Peers behind one address (NAT, containers, tests) are many and honest.
+      inboundConnectionThreshold: Infinity,
+      maxIncomingPendingConnections: 256,
+      // Only our own loop redials, and it does not give up.
+      reconnectRetries: 0,
+    },
+    // One late ping is no reason to cut a transfer.
+    connectionMonitor: { abortConnectionOnPingFailure: false },
+    // Provider records are useless once the addresses of the provider have expired.
+    peerStore: { maxAddressAge: 48 * HOUR_MS, maxPeerAge: 72 * HOUR_MS },
+    services: {
+      identify: identify({ maxMessageSize: 64 * KiB, timeout: 10_000 }),
+      identifyPush: identifyPush({ maxMessageSize: 64 * KiB, timeout: 10_000 }),
+      ping: ping(),
+      dht: kadDHT({
+        protocol: KAD_PROTOCOL,
+        clientMode: options.listen.length === 0,
+        peerInfoMapper: passthroughMapper,
+        allowQueryWithZeroPeers: true,
+        maxInboundStreams: 32,
+        maxOutboundStreams: 64,
+      }),
+      pubsub: gossipsub(gossipOptions(options)),
+    },
+  })
+}
+
+/**
+ * A stream starts with 256 KiB, as every yamux does, and may grow to 4 MiB; what a paused reader can
+ * still be sent fits its read buffer.
+ */
+const muxerOptions = {
+  maxInboundStreams: 128,
+  maxOutboundStreams: 256,
+  streamOptions: {
+    initialStreamWindowSize: 256 * KiB,
+    maxStreamWindowSize: 4 * MiB,
+    maxReadBufferLength: 8 * MiB,
+    maxWriteBufferLength: 16 * MiB,
+  },
+}
+
+function gossipOptions({ wantsTopic, score }: HostOptions): Parameters<typeof gossipsub>[0] {
+  return {
+    // Events carry their author's signature: the same event from two publishers is one message.
+    globalSignaturePolicy: 'StrictNoSign',
+    msgIdFn: (message) => createHash('sha256').update(message.data).digest(),
+    dataTransform: {
+      inboundTransform: (topic, data) => {
+        if (!wantsTopic(topic)) throw new Error('not a topic of this node')
+        return data
+      },
+      outboundTransform: (_topic, data) => data,
+    },
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    fallbackToFloodsub: false,
+    emitSelf: false,
+    floodPublish: true,
+    doPX: false,
+    runOnLimitedConnection: false,
+    maxInboundStreams: 2,
+    maxOutboundStreams: 2,
+    maxInboundDataLength: 4 * MiB,
+    maxOutboundBufferSize: 8 * MiB,
+    // About 15,000 topics of one peer; more are ignored.
+    maxTopicBytesPerPeer: 16 * MiB,
+    decodeRpcLimits: {
+      maxSubscriptions: 16_384,
+      maxMessages: 1_024,
+      maxIhaveMessageIDs: 5_000,
+      maxIwantMessageIDs: 5_000,
+      maxIdontwantMessageIDs: 512,
+      maxControlMessages: 16_384,
+      maxPeerInfos: 16,
+    },
+    // Faults count in one place (conduct.ts), not per topic: quiet topics must not cost honest peers.
+    scoreParams: {
+      topics: {},
+      IPColocationFactorWeight: 0,
+      appSpecificScore: score,
+      appSpecificWeight: 1,
+    },
+    scoreThresholds: {
+      gossipThreshold: -10,
+      publishThreshold: -50,
+      graylistThreshold: -80,
+      acceptPXThreshold: 100,
+      opportunisticGraftThreshold: 5,
+    },
+  }
+}
+
+function silence(): void {}
+
+const silentLog: Logger = Object.assign(silence.bind(undefined), {
+  enabled: false,
+  error: silence,
+  trace: silence,
+  newScope: (): Logger => silentLog,
+})
+
+/** libp2p's own debug lines are for its authors; ours are written where something is decided. */
+const silentLogger: ComponentLogger = { forComponent: () => silentLog }

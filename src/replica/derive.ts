@@ -1,0 +1,265 @@
+// Drains the dirty proposals: loads the rows their decisions touch, asks core, writes one atomic
+// batch. Runs the same after every commit and after a crash.
+import { decide } from '../core/decisions.ts'
+import type { FrozenPrefix } from '../core/frozen.ts'
+import type { Operation, Proposal } from '../core/event.ts'
+import {
+  compareBytes,
+  compareVersions,
+  type EventId,
+  hexOf,
+  type ObjectId,
+  objectIdOf,
+  type Sha256,
+} from '../core/ids.ts'
+import { objectRowOf } from '../core/objects.ts'
+import type { AcceptDate, Decision, NameClaim, ObjectRow, Version } from '../core/state.ts'
+import type { Write } from '../log/database.ts'
+import type { DatasetLog } from '../log/dataset-log.ts'
+import type { ProposalRow } from '../log/rows.ts'
+import { assert } from './assert.ts'
+
+export interface StateCounts {
+  /** Live files and schemas. */
+  readonly objects: number
+  /** Accepted versions of anything. */
+  readonly versions: number
+  /** Live annotations. */
+  readonly annotations: number
+}
+
+/** What the snapshot has yet to take in. */
+export interface StateJournalEntry {
+  readonly objects: readonly Uint8Array[]
+  readonly names: readonly [space: NameClaim['space'], name: string][]
+}
+
+export interface DeriveNeeds {
+  readonly log: DatasetLog
+  readonly sha256: Sha256
+  readonly frozen: FrozenPrefix
+  readonly proposal: (id: EventId) => Promise<Proposal | undefined>
+  /** Which files are complete here. */
+  readonly areHeld: (contents: readonly Uint8Array[]) => Promise<boolean[]>
+}
+
+export interface Derived {
+  readonly proposals: readonly EventId[]
+  readonly objects: readonly ObjectId[]
+  readonly counts: StateCounts
+}
+
+/** Operations and proposals of one batch: bounds memory and the length of one write. */
+const OPERATIONS_PER_BATCH = 4_000
+const PROPOSALS_PER_BATCH = 64
+
+/**
+ * One batch of derivation. `journalNumber` is used for its journal entry.
+ * @returns undefined when nothing is dirty.
+ */
+export async function deriveBatch(
+  needs: DeriveNeeds,
+  counts: StateCounts,
+  journalNumber: number,
+): Promise<Derived | undefined> {
+  const { log } = needs
+  const dirty = await log.dirty(PROPOSALS_PER_BATCH)
+  if (dirty.length === 0) return undefined
+  const writes: Write[] = []
+  const changes = new Map<ObjectId, VersionChange[]>()
+  const done: EventId[] = []
+  let operations = 0
+  for (const id of dirty) {
+    if (operations > OPERATIONS_PER_BATCH) break
+    operations += await deriveProposal(needs, id, changes, writes)
+    writes.push(log.setDirty(id, false))
+    done.push(id)
+  }
+  const after = await deriveObjects(needs, changes, counts, journalNumber, writes)
+  await log.commit(writes)
+  return { proposals: done, objects: [...changes.keys()], counts: after }
+}
+
+interface VersionChange {
+  readonly version: Version
+  readonly accepted: boolean
+}
+
+/** Decides a proposal anew and collects the versions that came, went or changed their date. */
+async function deriveProposal(
+  needs: DeriveNeeds,
+  id: EventId,
+  changes: Map<ObjectId, VersionChange[]>,
+  writes: Write[],
+): Promise<number> {
+  const { log } = needs
+  const [row, proposal, reviews] = await Promise.all([
+    log.proposal(id),
+    needs.proposal(id),
+    log.reviewsOf(id),
+  ])
+  if (row === undefined || proposal === undefined) return 0
+  const voids = await log.areVoid(reviews.map((review) => review.event))
+  const judged = reviews.map((review, i) => ({ ...review, valid: voids[i] !== true }))
+  const decisions = decide(row.operations, judged)
+  collect(needs, proposal, row.decisions, decisions, changes)
+  const next: ProposalRow = { ...row, decisions }
+  writes.push(log.putProposal(id, next))
+  const wasPending = isPending(row)
+  if (wasPending !== isPending(next)) {
+    writes.push(log.setPending(id, row.arrival, isPending(next)))
+  }
+  return row.operations
+}
+
+export function isPending(row: ProposalRow): boolean {
+  return row.decisions.some((decision) => decision.status === 'pending')
+}
+
+function collect(
+  needs: DeriveNeeds,
+  proposal: Proposal,
+  before: readonly Decision[],
+  after: readonly Decision[],
+  changes: Map<ObjectId, VersionChange[]>,
+): void {
+  const old = datesOf(before, proposal.operations.length)
+  const now = datesOf(after, proposal.operations.length)
+  proposal.operations.forEach((operation, index) => {
+    const oldDate = old[index]
+    const newDate = now[index]
+    if (oldDate === newDate) return
+    if (oldDate && newDate && compareBytes(oldDate, newDate) === 0) return
+    const id = { proposal: proposal.id, index }
+    const object = operation.op === 'create' ? objectIdOf(id, needs.sha256) : operation.object
+    const list = changes.get(object) ?? []
+    changes.set(object, list)
+    if (oldDate) list.push({ version: versionOf(id, operation, oldDate), accepted: false })
+    if (newDate) list.push({ version: versionOf(id, operation, newDate), accepted: true })
+  })
+}
+
+function datesOf(decisions: readonly Decision[], count: number): (AcceptDate | undefined)[] {
+  const dates = new Array<AcceptDate | undefined>(count).fill(undefined)
+  for (const decision of decisions) {
+    if (decision.status === 'accepted') dates.fill(decision.date, decision.from, decision.to + 1)
+  }
+  return dates
+}
+
+function versionOf(id: Version['id'], operation: Operation, date: AcceptDate): Version {
+  return {
+    id,
+    date,
+    op: operation.op,
+    base: 'base' in operation ? operation.base : [],
+    ...('value' in operation && { value: operation.value }),
+  }
+}
+
+/** Rewrites the rows of touched objects, and what is indexed by their canonical heads. */
+async function deriveObjects(
+  needs: DeriveNeeds,
+  changes: Map<ObjectId, VersionChange[]>,
+  counts: StateCounts,
+  journalNumber: number,
+  writes: Write[],
+): Promise<StateCounts> {
+  const { log, frozen } = needs
+  const ids = [...changes.keys()]
+  const rows = await log.versions(ids)
+  const wanted = new Map<string, { content: Uint8Array; sizeBytes: number }>()
+  const names = new Map<string, [NameClaim['space'], string]>()
+  let total = counts
+  ids.forEach((id, i) => {
+    // Rows keep what a purge hides: the purge itself may yet lose its acceptance.
+    const stored = rows[i] as Version[]
+    const next = applied(stored, changes.get(id) ?? [])
+    const before = objectRowOf(id, stored, frozen)
+    const after = objectRowOf(id, next, frozen)
+    writes.push(log.putVersions(id, next))
+    writes.push(...indexWrites(log, before, after), ...contentWrites(log, before, after, wanted))
+    for (const claim of [before.claim, after.claim]) {
+      if (claim) names.set(`${claim.space}:${claim.name}`, [claim.space, claim.name])
+    }
+    total = counted(counted(total, before, -1), after, 1)
+  })
+  const contents = [...wanted.values()]
+  const held = await needs.areHeld(contents.map(({ content }) => content))
+  contents.forEach(({ content, sizeBytes }, i) => {
+    if (held[i] !== true) writes.push(log.setLacking(content, sizeBytes))
+  })
+  if (ids.length > 0) {
+    const entry: StateJournalEntry = {
+      objects: ids.map((id) => Buffer.from(id, 'hex')),
+      names: [...names.values()],
+    }
+    writes.push(log.appendJournal('stateJournal', journalNumber, entry))
+    writes.push(log.putMeta('counts', total))
+  }
+  return total
+}
+
+function applied(versions: readonly Version[], changes: readonly VersionChange[]): Version[] {
+  const gone = changes.filter((change) => !change.accepted)
+  const kept = versions.filter(
+    (version) => !gone.some((change) => compareVersions(change.version.id, version.id) === 0),
+  )
+  return [...kept, ...changes.filter((change) => change.accepted).map(({ version }) => version)]
+}
+
+function indexWrites(log: DatasetLog, before: ObjectRow, after: ObjectRow): Write[] {
+  const writes: Write[] = []
+  if (before.claim) writes.push(log.setClaim(before.claim, false))
+  if (after.claim) writes.push(log.setClaim(after.claim, true))
+  for (const [row, isHeld] of [[before, false], [after, true]] as const) {
+    const content = row.current?.content
+    const head = row.heads[0]
+    if (content === undefined || head === undefined) continue
+    const date = row.claim?.date ?? row.versions[head]?.date
+    assert(date !== undefined, 'a head is a version')
+    writes.push(log.setContent(content, date, row.id, isHeld))
+  }
+  return writes
+}
+
+/** Keeps the index of accepted content, and collects what has become accepted. */
+function contentWrites(
+  log: DatasetLog,
+  before: ObjectRow,
+  after: ObjectRow,
+  wanted: Map<string, { content: Uint8Array; sizeBytes: number }>,
+): Write[] {
+  const old = contentsOf(before)
+  const now = contentsOf(after)
+  const writes: Write[] = []
+  for (const [key, { content }] of old) {
+    if (!now.has(key)) writes.push(log.setAccepted(content, before.id, false))
+  }
+  for (const [key, entry] of now) {
+    if (old.has(key)) continue
+    writes.push(log.setAccepted(entry.content, after.id, true))
+    wanted.set(key, entry)
+  }
+  return writes
+}
+
+function contentsOf(row: ObjectRow) {
+  const contents = new Map<string, { content: Uint8Array; sizeBytes: number }>()
+  for (const { value } of row.versions) {
+    if (value?.content === undefined) continue
+    const { content, sizeBytes } = value
+    contents.set(hexOf(content), { content, sizeBytes })
+  }
+  return contents
+}
+
+function counted(counts: StateCounts, row: ObjectRow, sign: 1 | -1): StateCounts {
+  const live = row.current === undefined ? 0 : sign
+  const isAnnotation = row.current?.type === 'annotation'
+  return {
+    objects: counts.objects + (isAnnotation ? 0 : live),
+    versions: counts.versions + sign * row.versions.length,
+    annotations: counts.annotations + (isAnnotation ? live : 0),
+  }
+}

@@ -1,0 +1,269 @@
+// Keeps the files that datasets name: fetches what is accepted and not here, and, for owners, what
+// waits for their review. Remembers which files are complete, so that nobody has to look again.
+import { CID } from 'multiformats/cid'
+import { blockKey, isRaw, linksOf } from '../files/dag.ts'
+import { type BlockSource, fetchFiles } from '../files/fetcher.ts'
+import { GonkError } from '../core/errors.ts'
+import { type DatasetId, textOfEventId } from '../core/ids.ts'
+import type { HeldFiles } from '../log/held-files.ts'
+import type { AbortOptions, Clock, FileStore, Logger, Network, PeerId } from '../ports.ts'
+import { Gate } from './gate.ts'
+import { isPending } from './derive.ts'
+import type { Replica } from './replica.ts'
+
+export interface KeeperNeeds {
+  readonly files: FileStore
+  readonly held: HeldFiles
+  readonly network: Network
+  readonly clock: Clock
+  readonly logger: Logger
+}
+
+export interface KeeperOptions {
+  /** Undecided content of others that is fetched ahead for an owner. Oldest goes first. @default 10 GiB */
+  readonly prefetchBytesMax: number
+}
+
+export interface WantedContent {
+  readonly cid: CID
+  readonly sizeBytes: number
+}
+
+export interface BringOptions extends AbortOptions {
+  /** Peers to ask beside those known to share the dataset. */
+  readonly peers?: readonly PeerId[]
+  readonly onProgress?: (progress: {
+    what: string
+    done: number
+    total: number
+    bytes: number
+  }) => void
+}
+
+const FILES_PER_ROUND = 1_000
+
+export class FileKeeper {
+  /** `shared` while files come in; `exclusive` for the collector. */
+  readonly gate = new Gate()
+  readonly #needs: KeeperNeeds
+  readonly #options: KeeperOptions
+  readonly #running = new Map<DatasetId, { again: boolean }>()
+  readonly #stop = new AbortController()
+  #tasks = new Set<Promise<void>>()
+
+  constructor(needs: KeeperNeeds, options: KeeperOptions) {
+    this.#needs = needs
+    this.#options = options
+  }
+
+  /** Remembers files whose blocks are all stored. */
+  async hold(files: readonly CID[]): Promise<void> {
+    const { held } = this.#needs
+    const isHeld = await held.areHeld(files.map((file) => file.bytes))
+    const writes = []
+    for (const [i, file] of files.entries()) {
+      if (isHeld[i] === true) continue
+      const blocks = isRaw(file) ? [] : await this.#innerBlocks(file)
+      writes.push(...held.holdOf(file.bytes, blocks))
+    }
+    await held.write(writes)
+  }
+
+  /** CIDs below a file's root. Reads inner nodes only, never leaves. */
+  async #innerBlocks(file: CID): Promise<Uint8Array[]> {
+    const seen = new Set<string>()
+    const blocks: Uint8Array[] = []
+    const open = [file]
+    for (let node = open.pop(); node !== undefined; node = open.pop()) {
+      const bytes = await this.#needs.files.blocks.get(node)
+      if (bytes === undefined) {
+        throw new GonkError('NOT_HERE', `block ${node.toString()} of ${file.toString()} is missing`)
+      }
+      for (const link of linksOf(node, bytes)) {
+        if (seen.has(blockKey(link))) continue
+        seen.add(blockKey(link))
+        blocks.push(link.bytes)
+        if (!isRaw(link)) open.push(link)
+      }
+    }
+    return blocks
+  }
+
+  /** Forgets that a file is kept; its blocks go at the next collection unless others need them. */
+  async release(file: CID): Promise<void> {
+    const blocks = isRaw(file) ? [] : await this.#innerBlocks(file).catch(() => [])
+    await this.#needs.held.release(file.bytes, blocks)
+  }
+
+  /**
+   * Gets every block of the files here, from this node's store and from peers.
+   * @returns the files that could not be had.
+   */
+  async bringHere(
+    dataset: DatasetId,
+    wanted: readonly WantedContent[],
+    options: BringOptions = {},
+  ): Promise<CID[]> {
+    const isHeld = await this.#needs.held.areHeld(wanted.map(({ cid }) => cid.bytes))
+    const lacking = wanted.filter((_, i) => isHeld[i] !== true)
+    if (lacking.length === 0) return []
+    return this.gate.shared(async () => {
+      const result = await this.#fetch(dataset, lacking, options)
+      return [...result.missing, ...result.invalid]
+    })
+  }
+
+  #fetch(
+    dataset: DatasetId,
+    wanted: Iterable<WantedContent> | AsyncIterable<WantedContent>,
+    options: BringOptions,
+    onFile: (file: CID) => Promise<void> = async () => {},
+  ) {
+    const { files, held, network, clock, logger } = this.#needs
+    const sourceOf = (peer: PeerId): BlockSource => ({
+      peer,
+      blocks: (cids, more) => network.blocks(peer, dataset, cids, more),
+    })
+    const sources = () => {
+      const connected = new Set(network.peers().map(({ peerId }) => peerId))
+      const extra = (options.peers ?? []).filter((peer) => connected.has(peer))
+      return [...new Set([...network.peersOf(dataset), ...extra])].map(sourceOf)
+    }
+    return fetchFiles(wanted, { blocks: files.blocks, sources, clock }, {
+      signal: options.signal,
+      onFile: async (file, blocks) => {
+        const inner = blocks.filter((block) => !block.equals(file)).map((block) => block.bytes)
+        await held.write(held.holdOf(file.bytes, inner))
+        await onFile(file)
+      },
+      onProgress: ({ files, bytes }) =>
+        options.onProgress?.({ what: 'fetching files', done: files, total: 0, bytes }),
+      onPeerFailed: (peer, error) => {
+        const code = error instanceof GonkError ? error.code : 'PEER_FAILED'
+        const fields = { peer, dataset: textOfEventId(dataset), code, reason: String(error) }
+        logger.warn(fields, 'peer failed to send blocks')
+        if (code === 'BAD_BLOCK') network.ban(peer, 'sent a block that does not match its CID')
+      },
+    })
+  }
+
+  /**
+   * Fetches accepted files that are not here, until none is left or no peer has them.
+   * @returns how many are still lacking.
+   */
+  async fetchLacking(replica: Replica, options: BringOptions = {}): Promise<number> {
+    const { log } = replica
+    return this.gate.shared(async () => {
+      await this.#dropHeld(replica)
+      const result = await this.#fetch(replica.id, lackingOf(replica), options, (file) =>
+        log.commit([log.setLacking(file.bytes, undefined)]),
+      )
+      return result.missing.length + result.invalid.length
+    })
+  }
+
+  /** Content that came by another way is lacking no more. */
+  async #dropHeld({ log }: Replica): Promise<void> {
+    let contents: Uint8Array[] = []
+    const drop = async () => {
+      const isHeld = await this.#needs.held.areHeld(contents)
+      const here = contents.filter((_, i) => isHeld[i] === true)
+      await log.commit(here.map((content) => log.setLacking(content, undefined)))
+      contents = []
+    }
+    for await (const { content } of log.lacking()) {
+      contents.push(content)
+      if (contents.length === FILES_PER_ROUND) await drop()
+    }
+    await drop()
+  }
+
+  /** Sees to it, in the background, that a dataset's files come here. Cheap when nothing is lacking. */
+  poke(replica: Replica, prefetch: boolean): void {
+    const running = this.#running.get(replica.id)
+    if (running) {
+      running.again = true
+      return
+    }
+    const state = { again: true }
+    this.#running.set(replica.id, state)
+    const task = this.#keep(replica, prefetch, state).finally(() => {
+      this.#running.delete(replica.id)
+      this.#tasks.delete(task)
+    })
+    this.#tasks.add(task)
+  }
+
+  async #keep(replica: Replica, prefetch: boolean, state: { again: boolean }): Promise<void> {
+    const signal = this.#stop.signal
+    try {
+      while (state.again && !signal.aborted) {
+        state.again = false
+        for await (const _ of replica.log.lacking()) {
+          await this.fetchLacking(replica, { signal })
+          break
+        }
+        if (prefetch) await this.#prefetch(replica, signal)
+      }
+    } catch (error) {
+      if (signal.aborted) return
+      const fields = { dataset: textOfEventId(replica.id), reason: String(error) }
+      this.#needs.logger.warn(fields, 'files could not be fetched')
+    }
+  }
+
+  /** Content of undecided proposals by others, newest arrivals since the last time. */
+  async #prefetch(replica: Replica, signal: AbortSignal): Promise<void> {
+    const { log } = replica
+    const from = (await log.meta<number>('prefetchedUpTo')) ?? 0
+    let upTo = from
+    for await (const id of log.pending({ from })) {
+      const row = await log.proposal(id)
+      if (row === undefined) continue
+      upTo = Math.max(upTo, row.arrival + 1)
+      if (row.own || !isPending(row)) continue
+      const proposal = await replica.proposal(id)
+      const wanted = (proposal?.operations ?? []).flatMap((operation) =>
+        'value' in operation && operation.value.content
+          ? [{ cid: CID.decode(operation.value.content), sizeBytes: operation.value.sizeBytes }]
+          : [],
+      )
+      await this.#prefetchFiles(replica, wanted, signal)
+    }
+    if (upTo !== from) await log.commit([log.putMeta('prefetchedUpTo', upTo)])
+  }
+
+  async #prefetchFiles(
+    replica: Replica,
+    wanted: readonly WantedContent[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { held } = this.#needs
+    const fitting = wanted.filter(({ sizeBytes }) => sizeBytes <= this.#options.prefetchBytesMax)
+    const isHeld = await held.areHeld(fitting.map(({ cid }) => cid.bytes))
+    const lacking = fitting.filter((_, i) => isHeld[i] !== true)
+    if (lacking.length === 0 || this.#needs.network.peersOf(replica.id).length === 0) return
+    const bytes = lacking.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    const dropped = await held.makeRoomForPrefetch(bytes, this.#options.prefetchBytesMax)
+    for (const file of dropped) {
+      if (!(await replica.log.isAccepted(file))) await this.release(CID.decode(file))
+    }
+    await this.gate.shared(async () => {
+      const sizes = new Map(lacking.map(({ cid, sizeBytes }) => [cid.toString(), sizeBytes]))
+      await this.#fetch(replica.id, lacking, { signal }, (file) =>
+        held.addPrefetched(file.bytes, sizes.get(file.toString()) ?? 0),
+      )
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#stop.abort()
+    await Promise.allSettled([...this.#tasks])
+  }
+}
+
+async function* lackingOf(replica: Replica): AsyncIterable<WantedContent> {
+  for await (const { content, sizeBytes } of replica.log.lacking()) {
+    yield { cid: CID.decode(content), sizeBytes }
+  }
+}

@@ -1,0 +1,11 @@
+// One task at a time, in the order asked.
+
+export class Mutex {
+  #tail: Promise<unknown> = Promise.resolve()
+
+  run<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#tail.then(task)
+    this.#tail = result.catch(() => {})
+    return result
+  }
+}

@@ -1,0 +1,228 @@
+// Takes what the journals list into the trees, and makes the snapshot block. Background work: a
+// commit never waits for it, `root` does. Work grows with what was touched since the last time.
+import type { CID } from 'multiformats/cid'
+import { CID as Cid } from 'multiformats/cid'
+import type { FrozenPrefix } from '../core/frozen.ts'
+import {
+  cidOfEventId,
+  type DatasetId,
+  type EventId,
+  hexOf,
+  type ObjectId,
+  type Sha256,
+} from '../core/ids.ts'
+import { objectRowOf } from '../core/objects.ts'
+import { encodeSnapshot, objectRecordOf } from '../core/snapshot.ts'
+import type { Tenure } from '../core/state.ts'
+import { updateTrie } from '../core/trie.ts'
+import { updateDirectory } from '../files/directory.ts'
+import type { Write } from '../log/database.ts'
+import type { DatasetLog } from '../log/dataset-log.ts'
+import type { NodeBlocks } from '../log/node-blocks.ts'
+import { assert } from './assert.ts'
+import type { StateCounts, StateJournalEntry } from './derive.ts'
+import { ownershipOf } from './ownership.ts'
+
+/** Events that entered (or left) the two sets that are synchronised. */
+export interface EventJournalEntry {
+  /** Owner events, the genesis, and proposals that owner events name. */
+  readonly owner: readonly Uint8Array[]
+  /** Of `owner`, how many are proposals. */
+  readonly proposals: number
+  readonly poolIn: readonly Uint8Array[]
+  readonly poolOut: readonly Uint8Array[]
+}
+
+/** The roots on disk: all that is needed to go on after a crash. */
+export interface Trees {
+  readonly state?: Uint8Array
+  readonly events?: Uint8Array
+  readonly pool?: Uint8Array
+  readonly files?: Uint8Array
+  readonly eventCount: number
+  readonly poolCount: number
+  readonly proposalCount: number
+  readonly fileCount: number
+  readonly fileBytes: number
+}
+
+export const noTrees: Trees = {
+  eventCount: 0,
+  poolCount: 0,
+  proposalCount: 0,
+  fileCount: 0,
+  fileBytes: 0,
+}
+
+export interface PublishNeeds {
+  readonly log: DatasetLog
+  readonly nodes: NodeBlocks
+  readonly sha256: Sha256
+  readonly frozen: FrozenPrefix
+}
+
+const ENTRIES_PER_BATCH = 16
+const WRITES_PER_BATCH = 2_000
+
+const cidOf = (bytes: Uint8Array | undefined): CID | undefined => bytes && Cid.decode(bytes)
+
+/** Puts nodes in batches, and waits for all of them before the root that needs them is written. */
+class NodeWriter {
+  readonly #nodes: NodeBlocks
+  #writes: Write[] = []
+
+  constructor(nodes: NodeBlocks) {
+    this.#nodes = nodes
+  }
+
+  readonly put = async (cid: CID, bytes: Uint8Array): Promise<void> => {
+    this.#writes.push(this.#nodes.putOf(cid, bytes))
+    if (this.#writes.length >= WRITES_PER_BATCH) await this.flush()
+  }
+
+  async flush(): Promise<void> {
+    const writes = this.#writes
+    this.#writes = []
+    await this.#nodes.write(writes)
+  }
+
+  readonly get = async (cid: CID): Promise<Uint8Array> => {
+    if (this.#writes.length > 0) await this.flush()
+    const bytes = await this.#nodes.get(cid)
+    assert(bytes !== undefined, `tree node ${cid.toString()} is here`)
+    return bytes
+  }
+}
+
+/** Brings the events tree and the pool tree up to date. */
+export async function publishEvents(needs: PublishNeeds, trees: Trees): Promise<Trees> {
+  let current = trees
+  for (;;) {
+    const entries = await needs.log.journal<EventJournalEntry>('eventJournal', 1_000)
+    if (entries.length === 0) return current
+    const writer = new NodeWriter(needs.nodes)
+    const owner = entries.flatMap(({ entry }) => entry.owner)
+    const pool = entries.flatMap(({ entry }) => [
+      ...entry.poolIn.map((id) => ({ id, isIn: true })),
+      ...entry.poolOut.map((id) => ({ id, isIn: false })),
+    ])
+    const events = await updateSet(needs, writer, current.events, owner.map((id) => ({ id, isIn: true })))
+    const pooled = await updateSet(needs, writer, current.pool, pool)
+    await writer.flush()
+    current = {
+      ...current,
+      events: events.root.bytes,
+      eventCount: events.count,
+      pool: pooled.root.bytes,
+      poolCount: pooled.count,
+      proposalCount: current.proposalCount + entries.reduce((sum, e) => sum + e.entry.proposals, 0),
+    }
+    await finish(needs.log, entries, current)
+  }
+}
+
+async function updateSet(
+  needs: PublishNeeds,
+  writer: NodeWriter,
+  root: Uint8Array | undefined,
+  changes: readonly { id: Uint8Array; isIn: boolean }[],
+) {
+  const last = new Map(changes.map(({ id, isIn }) => [hexOf(id) as EventId, isIn]))
+  return updateTrie(
+    cidOf(root),
+    [...last].map(([key, isIn]) => ({ key, value: isIn ? cidOfEventId(key) : undefined })),
+    { source: writer, put: writer.put, sha256: needs.sha256 },
+  )
+}
+
+async function finish(
+  log: DatasetLog,
+  entries: readonly { key: Uint8Array }[],
+  trees: Trees,
+  writes: Write[] = [],
+): Promise<void> {
+  const cleared = entries.map(({ key }): Write => ({ type: 'del', key }))
+  await log.commit([...writes, ...cleared, log.putMeta('trees', trees)])
+}
+
+/** Brings the state tree and the `files/` directory up to date. */
+export async function publishState(needs: PublishNeeds, trees: Trees): Promise<Trees> {
+  let current = trees
+  for (;;) {
+    const entries = await needs.log.journal<StateJournalEntry>('stateJournal', ENTRIES_PER_BATCH)
+    if (entries.length === 0 && current.state && current.files) return current
+    const objects = new Set(entries.flatMap(({ entry }) => entry.objects.map(hexOf)))
+    const names = new Map(
+      entries.flatMap(({ entry }) =>
+        entry.names.map(([space, name]) => [`${space}:${name}`, { space, name }] as const),
+      ),
+    )
+    const writer = new NodeWriter(needs.nodes)
+    const state = await updateState(needs, writer, current.state, [...objects] as ObjectId[])
+    const owned = await ownershipOf(needs.log, [...names.values()], needs.frozen)
+    const files = await updateDirectory(cidOf(current.files), owned.files, writer)
+    await writer.flush()
+    current = {
+      ...current,
+      state: state.root.bytes,
+      files: files.bytes,
+      fileCount: current.fileCount + owned.fileCount,
+      fileBytes: current.fileBytes + owned.fileBytes,
+    }
+    await finish(needs.log, entries, current, owned.writes)
+  }
+}
+
+async function updateState(
+  needs: PublishNeeds,
+  writer: NodeWriter,
+  root: Uint8Array | undefined,
+  objects: readonly ObjectId[],
+) {
+  const rows = await needs.log.versions(objects)
+  const changes: { key: string; value: unknown }[] = []
+  for (const [i, id] of objects.entries()) {
+    const versions = rows[i] ?? []
+    const row = objectRowOf(id, versions, needs.frozen)
+    const value =
+      versions.length === 0
+        ? undefined
+        : await objectRecordOf(row, { put: writer.put, sha256: needs.sha256 })
+    changes.push({ key: id, value })
+  }
+  return updateTrie(cidOf(root), changes, { source: writer, put: writer.put, sha256: needs.sha256 })
+}
+
+export interface SnapshotNeeds {
+  readonly dataset: DatasetId
+  readonly tenures: readonly Tenure[]
+  readonly policy: { readonly kOwner: number; readonly kReview: number }
+  readonly heads: readonly EventId[]
+  readonly counts: StateCounts
+}
+
+/** The snapshot of trees that are up to date. */
+export function snapshotOf(needs: SnapshotNeeds, trees: Trees, sha256: Sha256) {
+  const { state, events, files } = trees
+  assert(state !== undefined && events !== undefined && files !== undefined, 'trees are published')
+  return encodeSnapshot(
+    {
+      dataset: needs.dataset,
+      heads: needs.heads,
+      owners: needs.tenures.filter((tenure) => tenure.exists),
+      policy: needs.policy,
+      counts: {
+        events: trees.eventCount,
+        proposals: trees.proposalCount,
+        ...needs.counts,
+        files: trees.fileCount,
+        bytes: trees.fileBytes,
+      },
+      stateRoot: Cid.decode(state),
+      eventsRoot: Cid.decode(events),
+      files: Cid.decode(files),
+    },
+    sha256,
+  )
+}
+

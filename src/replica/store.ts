@@ -1,0 +1,321 @@
+// Adds events that passed the intake to the log: parents, depth, tenure, layer A's verdict, and
+// what they touch, in one atomic batch.
+import { acceptDateOf } from '../core/accept-date.ts'
+import { decodeEvent } from '../core/event-codec.ts'
+import type { Event, Genesis, OwnerEvent, Proposal } from '../core/event.ts'
+import { bytesOfHex, type EventId, founderIndexOf, type Sha256, type TenureId } from '../core/ids.ts'
+import type { Write } from '../log/database.ts'
+import type { AcceptDate } from '../core/state.ts'
+import type { DatasetLog } from '../log/dataset-log.ts'
+import type { HeaderRow, ProposalRow, ReviewRow, Runs } from '../log/rows.ts'
+import { assert } from './assert.ts'
+import type { Authority } from './authority.ts'
+import type { Refused } from './intake.ts'
+import type { EventJournalEntry } from './publish.ts'
+import { hasRun, runsUnion, runsWith } from './runs.ts'
+
+export interface Stored {
+  readonly stored: readonly Event[]
+  readonly refused: readonly Refused[]
+  readonly missingParents: readonly EventId[]
+}
+
+export interface StoreNeeds {
+  readonly log: DatasetLog
+  readonly authority: Authority
+  readonly sha256: Sha256
+}
+
+/** Numbers that only grow; the replica keeps them between batches. */
+export interface Counters {
+  arrival: number
+  eventJournal: number
+}
+
+/** The rows of a batch that is being put together: reads see them before they are on disk. */
+class Draft {
+  readonly writes: Write[] = []
+  readonly headers = new Map<EventId, HeaderRow>()
+  readonly proposals = new Map<EventId, ProposalRow>()
+  readonly dirty = new Set<EventId>()
+  readonly stored: Event[] = []
+  readonly refused: Refused[] = []
+  readonly missing = new Set<EventId>()
+  readonly owner: EventId[] = []
+  readonly poolIn = new Set<EventId>()
+  readonly poolOut = new Set<EventId>()
+  readonly named = new Set<EventId>()
+  readonly reviews = new Map<EventId, ReviewRow[]>()
+}
+
+/**
+ * Call inside the replica's mutex.
+ * @param own made on this node: on disk before it resolves, and its proposals are marked as own.
+ */
+export async function store(
+  needs: StoreNeeds,
+  counters: Counters,
+  events: readonly Event[],
+  options: { own: boolean },
+): Promise<Stored> {
+  const draft = new Draft()
+  const known = await needs.log.hasMany(events.map((event) => event.id))
+  const fresh = events.filter((_, i) => known[i] !== true)
+  for (const event of fresh) {
+    if (event.family === 'genesis') await addGenesis(needs, counters, draft, event)
+  }
+  for (const event of fresh) {
+    if (event.family === 'proposal') await addProposal(needs, counters, draft, event, options.own)
+  }
+  const owners = fresh.filter((event) => event.family === 'owner')
+  owners.sort((a, b) => a.depth - b.depth || (a.id < b.id ? -1 : 1))
+  for (const event of owners) await addOwnerEvent(needs, counters, draft, event)
+  await applyVerdicts(needs, draft)
+  finish(needs, counters, draft)
+  await needs.log.commit(draft.writes, { durable: options.own })
+  needs.authority.committed()
+  return { stored: draft.stored, refused: draft.refused, missingParents: [...draft.missing] }
+}
+
+async function addGenesis(
+  needs: StoreNeeds,
+  counters: Counters,
+  draft: Draft,
+  event: Genesis,
+): Promise<void> {
+  const { log, authority } = needs
+  const row: HeaderRow = {
+    id: event.id,
+    kind: 'genesis',
+    tenure: 'f0' as TenureId,
+    depth: 0,
+    parents: [],
+    author: event.author,
+    seen: [],
+  }
+  authority.begin(event)
+  draft.headers.set(event.id, row)
+  draft.owner.push(event.id)
+  draft.stored.push(event)
+  draft.writes.push(...log.putBlock(event.id, event.block, counters.arrival++))
+  draft.writes.push(...log.putHeader(row), log.setHead(event.id, true))
+}
+
+async function addProposal(
+  needs: StoreNeeds,
+  counters: Counters,
+  draft: Draft,
+  event: Proposal,
+  own: boolean,
+): Promise<void> {
+  const { log } = needs
+  const [isWanted] = await log.areWanted([event.id])
+  const named = isWanted === true
+  const row: ProposalRow = {
+    operations: event.operations.length,
+    author: event.author,
+    arrival: counters.arrival,
+    sizeBytes: event.block.length,
+    own,
+    named,
+    decisions: [{ from: 0, to: event.operations.length - 1, status: 'pending' }],
+  }
+  draft.proposals.set(event.id, row)
+  draft.stored.push(event)
+  draft.writes.push(...log.putBlock(event.id, event.block, counters.arrival++))
+  draft.writes.push(log.setPending(event.id, row.arrival, true))
+  if (!named) {
+    draft.poolIn.add(event.id)
+    return
+  }
+  draft.named.add(event.id)
+  draft.dirty.add(event.id)
+  draft.writes.push(log.setWanted(event.id, false))
+}
+
+async function addOwnerEvent(
+  needs: StoreNeeds,
+  counters: Counters,
+  draft: Draft,
+  event: OwnerEvent,
+): Promise<void> {
+  const { log, authority } = needs
+  const parents = await headersOf(needs, draft, event.parents)
+  const missing = event.parents.filter((_, i) => parents[i] === undefined)
+  if (missing.length > 0) {
+    for (const id of missing) draft.missing.add(id)
+    draft.refused.push({
+      refused: 'missing-parents',
+      what: `${missing.length} of ${event.parents.length}`,
+      event: event.id,
+    })
+    return
+  }
+  const held = parents as HeaderRow[]
+  const depth = 1 + Math.max(...held.map((parent) => parent.depth))
+  if (depth !== event.depth) {
+    const what = `depth ${event.depth}, its parents give ${depth}`
+    draft.refused.push({ refused: 'wrong-depth', what, event: event.id })
+    return
+  }
+  const seen = seenBy(authority, held)
+  if (!isTenureOf(authority, event, seen)) {
+    const what = `${event.author} does not hold tenure ${event.tenure} there`
+    draft.refused.push({ refused: 'wrong-tenure', what, event: event.id })
+    return
+  }
+  const row: HeaderRow = {
+    id: event.id,
+    kind: event.kind,
+    tenure: event.tenure,
+    depth,
+    parents: event.parents,
+    ...((event.body.kind === 'add' || event.body.kind === 'remove') && { key: event.body.key }),
+    author: event.author,
+    seen,
+  }
+  draft.headers.set(event.id, row)
+  draft.owner.push(event.id)
+  draft.stored.push(event)
+  draft.writes.push(...log.putBlock(event.id, event.block, counters.arrival++))
+  draft.writes.push(...log.putHeader(row), log.setHead(event.id, true))
+  draft.writes.push(...event.parents.map((parent) => log.setHead(parent, false)))
+  if (event.body.kind === 'add' || event.body.kind === 'remove') {
+    const ordinal = authority.number(event.id, event.body.kind)
+    draft.writes.push(log.putOperation(ordinal, { id: event.id, kind: event.body.kind }))
+  }
+  authority.admit(row)
+  if (event.body.kind === 'release') {
+    const date = await dateOf(needs, draft, row)
+    draft.writes.push(log.putRelease(event.body.tag, date, event.id))
+  }
+  if (event.body.kind === 'review') await addReview(needs, draft, event, row)
+}
+
+/** Ordinals of the adds and removals in the past of an event with these parents. */
+function seenBy(authority: Authority, parents: readonly HeaderRow[]): Runs {
+  let seen = runsUnion(parents.map((parent) => parent.seen))
+  for (const parent of parents) {
+    const ordinal = authority.ordinalOf(parent.id)
+    if (ordinal !== undefined) seen = runsWith(seen, ordinal)
+  }
+  return seen
+}
+
+/** Rule 1: the author holds the tenure, and the tenure began in the event's past. */
+function isTenureOf(authority: Authority, event: OwnerEvent, seen: Runs): boolean {
+  const founder = founderIndexOf(event.tenure)
+  if (founder !== undefined) return authority.founders[founder] === event.author
+  const ordinal = authority.ordinalOf(event.tenure as string as EventId)
+  if (ordinal === undefined || !hasRun(seen, ordinal)) return false
+  return authority.keyAddedBy(event.tenure as string as EventId) === event.author
+}
+
+async function headersOf(
+  needs: StoreNeeds,
+  draft: Draft,
+  ids: readonly EventId[],
+): Promise<(HeaderRow | undefined)[]> {
+  const rows = await needs.log.headers(ids.filter((id) => !draft.headers.has(id)))
+  let next = 0
+  return ids.map((id) => draft.headers.get(id) ?? rows[next++])
+}
+
+async function addReview(
+  needs: StoreNeeds,
+  draft: Draft,
+  event: OwnerEvent,
+  header: HeaderRow,
+): Promise<void> {
+  const { log } = needs
+  assert(event.body.kind === 'review', 'only reviews get here')
+  const { verdict, items } = event.body
+  const date = await dateOf(needs, draft, header)
+  const ids = items.map((item) => item.proposal)
+  const rows = await log.proposals(ids)
+  for (const [i, { proposal, ranges }] of items.entries()) {
+    const row = draft.proposals.get(proposal) ?? rows[i]
+    if (row === undefined) {
+      draft.writes.push(log.setWanted(proposal, true))
+    } else if (!row.named && !draft.named.has(proposal)) {
+      draft.named.add(proposal)
+      draft.poolIn.delete(proposal)
+      if (!draft.proposals.has(proposal)) draft.poolOut.add(proposal)
+    }
+    if (row !== undefined && !draft.proposals.has(proposal)) draft.proposals.set(proposal, row)
+    const before = await rejectsInPast(needs, draft, proposal, header)
+    const review: ReviewRow = {
+      event: event.id,
+      key: event.author,
+      verdict,
+      date,
+      ...(ranges && { ranges }),
+      ...before,
+    }
+    draft.reviews.set(proposal, [...(draft.reviews.get(proposal) ?? []), review])
+    draft.writes.push(log.putReview(proposal, review))
+    draft.dirty.add(proposal)
+  }
+}
+
+async function dateOf(needs: StoreNeeds, draft: Draft, header: HeaderRow): Promise<AcceptDate> {
+  const lookUp = (ids: readonly EventId[]) => headersOf(needs, draft, ids)
+  const rank = await needs.authority.rankOf(header.tenure, lookUp)
+  return acceptDateOf(header.depth, rank, header.id)
+}
+
+/** Rejects of a proposal that the author of a review had seen, and those that stood at that moment. */
+async function rejectsInPast(
+  needs: StoreNeeds,
+  draft: Draft,
+  proposal: EventId,
+  header: HeaderRow,
+): Promise<Pick<ReviewRow, 'rejectsBefore' | 'validRejectsBefore'>> {
+  const stored = await needs.log.reviewsOf(proposal)
+  const all = [...stored, ...(draft.reviews.get(proposal) ?? [])]
+  const rejects = all.filter((review) => review.verdict === 'reject').map((review) => review.event)
+  if (rejects.length === 0) return { rejectsBefore: [], validRejectsBefore: [] }
+  const lookUp = (ids: readonly EventId[]) => headersOf(needs, draft, ids)
+  const rejectsBefore = await needs.authority.inPast(header, rejects, lookUp)
+  const valid = await needs.authority.validInPast(header, rejectsBefore, lookUp)
+  return { rejectsBefore, validRejectsBefore: valid }
+}
+
+/** Writes what layer A decided for the new events, and what changed for old ones. */
+async function applyVerdicts(needs: StoreNeeds, draft: Draft): Promise<void> {
+  const { log, authority } = needs
+  const changes = await authority.verdicts([...draft.headers.values()])
+  for (const { id, isVoid } of changes) {
+    draft.writes.push(isVoid ? log.putVoid(id) : log.deleteVoid(id))
+    const event = draft.stored.find((candidate) => candidate.id === id) ?? (await eventOf(needs, id))
+    if (event?.family !== 'owner' || event.body.kind !== 'review') continue
+    for (const item of event.body.items) draft.dirty.add(item.proposal)
+  }
+  const summary = authority.summary()
+  if (summary) draft.writes.push(log.putMeta('authority', summary))
+}
+
+async function eventOf(needs: StoreNeeds, id: EventId): Promise<Event | undefined> {
+  const block = await needs.log.block(id)
+  if (block === undefined) return undefined
+  const event = decodeEvent(block, needs.sha256)
+  return 'refused' in event ? undefined : event
+}
+
+function finish(needs: StoreNeeds, counters: Counters, draft: Draft): void {
+  const { log } = needs
+  for (const [id, row] of draft.proposals) {
+    const named = row.named || draft.named.has(id)
+    draft.writes.push(log.putProposal(id, { ...row, named }))
+  }
+  for (const id of draft.dirty) draft.writes.push(log.setDirty(id, true))
+  const entry: EventJournalEntry = {
+    owner: [...draft.owner, ...draft.named].map(bytesOfHex),
+    proposals: draft.named.size,
+    poolIn: [...draft.poolIn].map(bytesOfHex),
+    poolOut: [...draft.poolOut].map(bytesOfHex),
+  }
+  if (entry.owner.length + entry.poolIn.length + entry.poolOut.length === 0) return
+  draft.writes.push(log.appendJournal('eventJournal', counters.eventJournal++, entry))
+}
+

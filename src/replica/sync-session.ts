@@ -1,0 +1,485 @@
+// One session with one peer: pulls what the peer has and this node lacks, in bytes proportional to the
+// difference. Whatever the peer answers, the work is bounded and the session ends with one result.
+import { GonkError, isRejection, type Rejection, rejections } from '../core/errors.ts'
+import { type DatasetId, type EventId, eventIdOfBlock, type Sha256 } from '../core/ids.ts'
+import {
+  answerProblem,
+  lackingTest,
+  narrow,
+  openingParts,
+  type Part,
+  reconcileLimits,
+  sameBytes,
+  type SetView,
+  type Width,
+} from '../core/reconcile.ts'
+import type { PeerId } from '../ports.ts'
+import {
+  decodeResponse,
+  encodeRequest,
+  type LogCursor,
+  type RefusalCode,
+  type Roots,
+  type SetName,
+  type SyncRequest,
+  type SyncResponse,
+  syncLimits,
+} from './sync-messages.ts'
+import { rootsOf, type SyncSource } from './sync-server.ts'
+
+export interface Submitted {
+  readonly stored: number
+  /** Not held, and named as parents by events that were therefore not stored. */
+  readonly missingParents: readonly EventId[]
+  readonly refused: readonly Rejection[]
+}
+
+/** Verifies and stores events, in any order within one call. Known ones are neither stored nor refused. */
+export type Submit = (blocks: readonly Uint8Array[], from: PeerId) => Promise<Submitted>
+
+/** One request to one peer. Throws PEER_FAILED, TIMEOUT. */
+export type Ask = (body: Uint8Array) => Promise<Uint8Array>
+
+/** What a session cost on the wire, without framing. */
+export interface Traffic {
+  readonly roundTrips: number
+  readonly sentBytes: number
+  readonly receivedBytes: number
+}
+
+/** What a peer did that an honest one does not. */
+export type PeerFault =
+  | 'malformed'
+  | 'unasked'
+  | 'invalid-event'
+  | 'absent-events'
+  | 'incomplete-history'
+  | 'inconsistent-hashes'
+  | 'no-progress'
+
+export type SessionEnd =
+  /** Both sides hold the same. */
+  | 'equal'
+  /** We hold all the peer holds, and more: its turn to ask. */
+  | 'ahead'
+  /** Nothing changed since the last session with this peer. */
+  | 'settled'
+  /** The rest are proposals that this node has no room for. */
+  | 'over-quota'
+  /** Progress was made and there is more: start again. */
+  | 'partial'
+  | 'refused'
+  | 'unreachable'
+  | 'cancelled'
+  | 'peer-fault'
+
+export interface SessionResult {
+  readonly end: SessionEnd
+  /** One line for the log. */
+  readonly what: string
+  /** When `end` is `peer-fault`. */
+  readonly fault?: PeerFault
+  /** When `end` is `refused`. */
+  readonly refusal?: RefusalCode
+  /** Events stored. */
+  readonly stored: number
+  readonly traffic: Traffic
+  readonly ours?: Roots
+  /** As the peer last told them. */
+  readonly theirs?: Roots
+}
+
+export interface SessionNeeds {
+  readonly peer: PeerId
+  readonly dataset: DatasetId
+  readonly source: Pick<SyncSource, 'sets' | 'snapshot'>
+  readonly submit: Submit
+  readonly sha256: Sha256
+  readonly ask: Ask
+}
+
+export interface SessionOptions {
+  /** Asked after hello: true when a session over exactly these roots has ended before. */
+  readonly isSettled?: (ours: Roots, theirs: Roots) => boolean
+  readonly onStored?: (events: number) => void
+  readonly signal?: AbortSignal
+}
+
+const ROUNDS_MAX = 64
+/** Requests in a row that bring nothing new. A walk is at most a few dozen. */
+const IDLE_REQUESTS_MAX = 256
+/** A clone: so little is here that reading the log from its start wastes less than comparing. */
+const LOG_WHEN_TIMES_BEHIND = 8
+const LOG_WHEN_BEHIND_BY = 256
+/** Up to so many missing owner events are asked for at once, and parents may come last. */
+const UNORDERED_MAX = 512
+/** So many are put in order by the peer first; more are read from the log, which is in order. */
+const ORDERED_MAX = reconcileLimits.partsMax
+const PENDING_BYTES_MAX = 4 * 1024 * 1024
+const PROBE_BYTES = 64 * 1024
+const FIRST_GAP = 64
+
+class FaultError extends Error {
+  readonly fault: PeerFault
+  constructor(fault: PeerFault, what: string) {
+    super(what)
+    this.fault = fault
+  }
+}
+
+class RefusedError extends Error {
+  readonly code: RefusalCode
+  constructor(code: RefusalCode) {
+    super(`the peer answers: ${code}`)
+    this.code = code
+  }
+}
+
+/** Counts what goes through `ask`. */
+export function metered(ask: Ask): { readonly ask: Ask; readonly traffic: Traffic } {
+  const traffic = { roundTrips: 0, sentBytes: 0, receivedBytes: 0 }
+  return {
+    traffic,
+    ask: async (body) => {
+      traffic.roundTrips++
+      traffic.sentBytes += body.length
+      const answer = await ask(body)
+      traffic.receivedBytes += answer.length
+      return answer
+    },
+  }
+}
+
+/** Never throws for what the peer does or fails to do; failures of this node's own parts are thrown. */
+export async function runSession(
+  needs: SessionNeeds,
+  options: SessionOptions = {},
+): Promise<SessionResult> {
+  const { ask, traffic } = metered(needs.ask)
+  const session = new Session({ ...needs, ask }, options)
+  const result = (end: SessionEnd, what: string, more: Partial<SessionResult> = {}) => {
+    const { ours, theirs, stored } = session
+    return { end, what, stored, traffic, ...(ours && { ours }), ...(theirs && { theirs }), ...more }
+  }
+  try {
+    const end = await session.run()
+    return result(end, end)
+  } catch (error) {
+    if (options.signal?.aborted) return result('cancelled', 'stopped')
+    if (error instanceof FaultError) {
+      return result('peer-fault', `${error.fault}: ${error.message}`, { fault: error.fault })
+    }
+    if (error instanceof RefusedError) {
+      return result('refused', error.message, { refusal: error.code })
+    }
+    if (error instanceof RequestError) return result('unreachable', error.message)
+    throw error
+  }
+}
+
+/** A failed request, told apart from failures of our own store. */
+class RequestError extends Error {}
+
+/** Asks for whole events by id. @returns those the peer sent, each one that was asked for. */
+export async function fetchEvents(
+  needs: Pick<SessionNeeds, 'dataset' | 'sha256' | 'ask'>,
+  ids: readonly EventId[],
+): Promise<Uint8Array[]> {
+  const { dataset, sha256 } = needs
+  const asked = ids.slice(0, syncLimits.getIdsMax)
+  const bytes = await needs.ask(
+    encodeRequest({ k: 'get', dataset, set: 'owner', width: 32, ids: asked }),
+  )
+  const answer = decodeResponse(bytes)
+  if (isRejection(answer) || answer.k !== 'get') {
+    throw new GonkError('PEER_FAILED', 'the peer did not answer a request for events')
+  }
+  const wanted = new Set<string>(asked)
+  return answer.events.filter((block) => wanted.has(eventIdOfBlock(block, sha256)))
+}
+
+interface Walk {
+  /** Events the peer lists and this set does not. */
+  lacking: number
+  /** Of these, listed but not sent. */
+  absent: number
+  stored: number
+  missingParents: boolean
+  overQuota: boolean
+  /** This set has events that the peer's does not. */
+  extra: boolean
+  cut: boolean
+  /** Depth at which to start reading the log, when that is the better way. */
+  logFrom?: number
+}
+
+class Session {
+  stored = 0
+  ours: Roots | undefined
+  theirs: Roots | undefined
+  readonly #needs: SessionNeeds
+  readonly #options: SessionOptions
+  #idleRequests = 0
+  #pending: Uint8Array[] = []
+  #pendingBytes = 0
+
+  constructor(needs: SessionNeeds, options: SessionOptions) {
+    this.#needs = needs
+    this.#options = options
+  }
+
+  async run(): Promise<SessionEnd> {
+    const { source } = this.#needs
+    const roots = await this.#ownRoots()
+    const snapshot = source.snapshot?.()
+    await this.#request({ k: 'hello', roots, ...(snapshot && { snapshot }) }, 'hello')
+    if (this.#options.isSettled?.(roots, this.#peerRoots())) return 'settled'
+    const owner = await this.#pull('owner')
+    if (owner === 'partial') return 'partial'
+    const pool = await this.#pull('pool')
+    await this.#ownRoots()
+    return pool === 'equal' ? owner : pool
+  }
+
+  async #pull(set: SetName): Promise<'equal' | 'ahead' | 'over-quota' | 'partial'> {
+    let width: Width = 8
+    for (let round = 0; round < ROUNDS_MAX; round++) {
+      const mine = (await this.#ownRoots())[set]
+      const before = this.#peerRoots()[set]
+      if (sameBytes(mine.root, before.root)) return 'equal'
+      if (before.count === 0) return 'ahead'
+      const isClone = before.count > mine.count * LOG_WHEN_TIMES_BEHIND + LOG_WHEN_BEHIND_BY
+      if (set === 'owner' && round === 0 && isClone) {
+        await this.#readLog(0)
+        continue
+      }
+      const walk = await this.#walk(set, width)
+      if (walk.overQuota) return 'over-quota'
+      if (walk.logFrom !== undefined) walk.stored += await this.#readLog(walk.logFrom)
+      const after = (await this.#ownRoots())[set]
+      const theirs = this.#peerRoots()[set]
+      if (sameBytes(after.root, theirs.root)) return 'equal'
+      const isStill = sameBytes(before.root, theirs.root)
+      const isWhole =
+        !walk.cut && !walk.missingParents && walk.absent === 0 && walk.logFrom === undefined
+      if (walk.stored > 0 && !(isWhole && isStill)) continue
+      if (isWhole && (walk.lacking > 0 || walk.extra)) return 'ahead'
+      if (width === 8) {
+        width = 32
+        continue
+      }
+      if (walk.absent > 0) fault('absent-events', `${walk.absent} ids listed and not sent`)
+      if (walk.missingParents) fault('incomplete-history', 'events without their parents')
+      if (isStill && sameBytes(mine.root, after.root)) {
+        fault('inconsistent-hashes', 'the roots differ and nothing under them does')
+      }
+    }
+    return 'partial'
+  }
+
+  /** Descends where the two tries differ, fetches what is missing here and stores it. */
+  async #walk(set: SetName, width: Width): Promise<Walk> {
+    const view = (await this.#needs.source.sets())[set]
+    const walk: Walk = {
+      lacking: 0,
+      absent: 0,
+      stored: 0,
+      missingParents: false,
+      overQuota: false,
+      extra: false,
+      cut: false,
+    }
+    const want = new Set<string>()
+    let lowest = Infinity
+    let ask: readonly Part[] = await openingParts(view, width)
+    while (ask.length > 0) {
+      const reply = await this.#diff(set, width, ask, walk)
+      for (const id of reply.more) want.add(id)
+      lowest = Math.min(lowest, reply.lowestDepth ?? Infinity)
+      const next = await narrow(view, reply.parts, width)
+      for (const id of next.want) want.add(id)
+      walk.extra ||= reply.extra || next.extra
+      walk.cut ||= reply.cut || next.cut
+      ask = next.ask
+    }
+    walk.lacking += want.size
+    let ids = await this.#notElsewhere(set, want)
+    if (set === 'owner' && (walk.cut || ids.length > UNORDERED_MAX)) {
+      const isMore = walk.cut || ids.length > ORDERED_MAX
+      const ordered = await this.#inOrder(set, width, ids, walk)
+      lowest = Math.min(lowest, ordered.lowest)
+      if (isMore && lowest < Infinity) {
+        await this.#flush(walk)
+        return { ...walk, logFrom: lowest }
+      }
+      ids = [...ordered.ids, ...ids.slice(ORDERED_MAX)]
+    }
+    await this.#get(set, width, ids, walk)
+    await this.#flush(walk)
+    if (set === 'pool' || !walk.missingParents) return walk
+    if (lowest === Infinity) lowest = (await this.#inOrder(set, width, ids, walk)).lowest
+    return lowest === Infinity ? walk : { ...walk, logFrom: lowest }
+  }
+
+  /** Has the peer sort the first of these ids by depth; as many as fit are taken in at once. */
+  async #inOrder(set: SetName, width: Width, ids: readonly string[], walk: Walk) {
+    const parts = ids.slice(0, ORDERED_MAX).map((prefix) => ({ prefix, ids: [] }))
+    const reply = await this.#diff(set, width, parts, walk)
+    walk.absent += Math.max(0, parts.length - reply.more.length - reply.events.length)
+    return { ids: reply.more, lowest: reply.lowestDepth ?? Infinity }
+  }
+
+  /** One question and its answer; the events in it are taken in. */
+  async #diff(set: SetName, width: Width, parts: readonly Part[], walk: Walk) {
+    const reply = await this.#request({ k: 'diff', set, width, parts }, 'diff', width)
+    const problem = answerProblem(parts, reply.parts)
+    if (problem !== undefined) fault('unasked', problem)
+    const isLacking = lackingTest(parts, width)
+    const ids = [...reply.more, ...reply.events.map((block) => this.#idOf(block))]
+    if (!ids.every(isLacking)) fault('unasked', 'an event that was not asked for')
+    walk.lacking += reply.events.length
+    for (const block of reply.events) await this.#receive(block, walk)
+    return reply
+  }
+
+  /** A proposal may be here already, in the other set: it moves when the event that names it comes. */
+  async #notElsewhere(set: SetName, want: ReadonlySet<string>): Promise<string[]> {
+    const sets = await this.#needs.source.sets()
+    const other: SetView = set === 'owner' ? sets.pool : sets.owner
+    const ids: string[] = []
+    for (const id of want) if ((await other.subtree(id)).count === 0) ids.push(id)
+    return ids
+  }
+
+  async #get(set: SetName, width: Width, ids: readonly string[], walk: Walk): Promise<void> {
+    for (let at = 0; at < ids.length && !walk.overQuota; ) {
+      const asked = ids.slice(at, at + syncLimits.getIdsMax)
+      const reply = await this.#request({ k: 'get', set, width, ids: asked }, 'get')
+      if (reply.done < 1 || reply.done > asked.length) fault('malformed', 'a page of nothing')
+      const covered = new Set(asked.slice(0, reply.done))
+      const open = new Set(covered)
+      for (const block of reply.events) {
+        const short = this.#idOf(block).slice(0, width * 2)
+        if (!covered.has(short)) fault('unasked', 'an event that was not asked for')
+        open.delete(short)
+        await this.#receive(block, walk)
+      }
+      walk.absent += open.size
+      at += reply.done
+    }
+  }
+
+  /** Holds events back a little, since children may come before their parents. */
+  async #receive(block: Uint8Array, walk: Walk): Promise<void> {
+    this.#pending.push(block)
+    this.#pendingBytes += block.length
+    if (this.#pendingBytes > PENDING_BYTES_MAX) await this.#flush(walk)
+  }
+
+  async #flush(walk: Walk): Promise<void> {
+    const blocks = this.#pending
+    this.#pending = []
+    this.#pendingBytes = 0
+    const { stored, missingParents, overQuota } = await this.#store(blocks)
+    walk.stored += stored
+    walk.missingParents ||= missingParents
+    walk.overQuota ||= overQuota
+  }
+
+  async #store(blocks: readonly Uint8Array[]) {
+    if (blocks.length === 0) return { stored: 0, missingParents: false, overQuota: false }
+    const { stored, missingParents, refused } = await this.#needs.submit(blocks, this.#needs.peer)
+    this.stored += stored
+    if (stored > 0) {
+      this.#idleRequests = 0
+      this.#options.onStored?.(stored)
+    }
+    const lie = refused.find((refusal) => rejections[refusal.refused].provable)
+    if (lie !== undefined) fault('invalid-event', `${lie.refused}: ${lie.what}`)
+    const overQuota = refused.some((refusal) => refusal.refused === 'over-quota')
+    return { stored, missingParents: missingParents.length > 0, overQuota }
+  }
+
+  /** Reads the log from a depth on, and from further down as long as parents are missing there. */
+  async #readLog(fromDepth: number): Promise<number> {
+    let total = 0
+    for (let gap = FIRST_GAP, depth = fromDepth; ; gap *= 2) {
+      const { stored, missingParents } = await this.#readLogOnce(depth)
+      total += stored
+      if (!missingParents || stored > 0) return total
+      if (depth === 0) fault('incomplete-history', 'the log names parents it does not hold')
+      depth = Math.max(0, fromDepth - gap)
+    }
+  }
+
+  async #readLogOnce(depth: number): Promise<{ stored: number; missingParents: boolean }> {
+    let total = 0
+    let cursor: LogCursor = { depth, id: '', skip: 0 }
+    let bytesMax: number = depth === 0 ? syncLimits.pageBytesMax : PROBE_BYTES
+    let page = await this.#request({ k: 'log', from: cursor, bytesMax }, 'log')
+    for (;;) {
+      let ahead: Promise<typeof page> | undefined
+      if (page.next !== undefined) {
+        if (page.events.length === 0 || !isAfter(page.next, cursor)) {
+          fault('malformed', 'a log that does not go on')
+        }
+        cursor = page.next
+        bytesMax = syncLimits.pageBytesMax
+        ahead = this.#request({ k: 'log', from: cursor, bytesMax }, 'log')
+        ahead.catch(() => {})
+      }
+      const { stored, missingParents } = await this.#store(page.events)
+      total += stored
+      if (missingParents || ahead === undefined) return { stored: total, missingParents }
+      page = await ahead
+    }
+  }
+
+  async #request<K extends SyncResponse['k']>(
+    request: RequestBody,
+    k: K,
+    width: Width = 8,
+  ): Promise<Extract<SyncResponse, { k: K }>> {
+    this.#options.signal?.throwIfAborted()
+    if (++this.#idleRequests > IDLE_REQUESTS_MAX) fault('no-progress', 'answers bring nothing new')
+    const { dataset, ask } = this.#needs
+    const body = encodeRequest({ dataset, ...request })
+    const bytes = await ask(body).catch((error: Error) => {
+      throw new RequestError(error.message, { cause: error })
+    })
+    this.#options.signal?.throwIfAborted()
+    const response = decodeResponse(bytes, width)
+    if (isRejection(response)) fault('malformed', response.what)
+    if (response.k === 'no') throw new RefusedError(response.code)
+    if (response.k !== k) fault('malformed', `${response.k} in answer to ${k}`)
+    this.theirs = response.roots
+    return response as Extract<SyncResponse, { k: K }>
+  }
+
+  async #ownRoots(): Promise<Roots> {
+    this.ours = rootsOf(await this.#needs.source.sets())
+    return this.ours
+  }
+
+  #peerRoots(): Roots {
+    if (this.theirs === undefined) throw new GonkError('INTERNAL', 'no hello yet')
+    return this.theirs
+  }
+
+  #idOf(block: Uint8Array): EventId {
+    return eventIdOfBlock(block, this.#needs.sha256)
+  }
+}
+
+type WithoutDataset<T> = T extends unknown ? Omit<T, 'dataset'> : never
+type RequestBody = WithoutDataset<SyncRequest>
+
+function fault(code: PeerFault, what: string): never {
+  throw new FaultError(code, what)
+}
+
+function isAfter(next: LogCursor, cursor: LogCursor): boolean {
+  if (next.depth !== cursor.depth) return next.depth > cursor.depth
+  if (next.id !== cursor.id) return next.id > cursor.id
+  return next.skip > cursor.skip
+}

@@ -1,0 +1,245 @@
+// Every command against a scripted daemon: what it asks for, what it prints, how it ends.
+import { describe, expect, it, onTestFinished } from 'vitest'
+import type { NodeApi } from '../../src/api/types.ts'
+import { newConfigText } from '../../src/config.ts'
+import { GonkError } from '../../src/core/errors.ts'
+import { initHome, writeDaemonFile } from '../../src/home.ts'
+import { buildServer } from '../../src/http/server.ts'
+import { createLogger } from '../../src/logger.ts'
+import { anObject, fakeNodeApi, untilAborted } from '../http/fake-node-api.ts'
+import { gonk, tempDir } from './run.ts'
+
+/** A home whose daemon answers from the script. */
+async function daemonOf(script: Partial<NodeApi> = {}) {
+  const dir = await tempDir()
+  const home = await initHome(dir, newConfigText())
+  const api = fakeNodeApi(script)
+  const logger = createLogger({ level: 'silent' })
+  const server = buildServer(api, { token: 't', hosts: ['127.0.0.1'], version: '1', logger })
+  const url = await server.listen({ host: '127.0.0.1', port: 0 })
+  onTestFinished(() => server.close())
+  await writeDaemonFile(home, { pid: process.pid, url, token: 't' })
+  return { api, run: (...args: string[]) => gonk(['--home', dir, ...args]), dir }
+}
+
+const key = 'ab'.repeat(32)
+const cwd = process.cwd()
+
+describe('what a command asks of the node', () => {
+  it.each<[string, string, unknown[]]>([
+    ['status', 'status', []],
+    ['peers', 'peers', []],
+    ['connect /ip4/127.0.0.1/tcp/1', 'connect', ['/ip4/127.0.0.1/tcp/1']],
+    [
+      `dataset create cells --founder ${key} --threshold 2`,
+      'createDataset',
+      [{ name: 'cells', founders: [key], threshold: 2 }],
+    ],
+    ['dataset list', 'listDatasets', []],
+    ['dataset show cells', 'showDataset', ['cells']],
+    ['dataset forget cells', 'forgetDataset', ['cells']],
+    ['rm cells a.jpg b.jpg', 'removeObjects', ['cells', ['a.jpg', 'b.jpg']]],
+    ['mv cells a.jpg b.jpg', 'renameObject', ['cells', 'a.jpg', 'b.jpg']],
+    ['review list cells', 'listReviews', ['cells', { status: 'pending' }]],
+    [
+      `review accept cells e1 e2:0-3 --reason fine`,
+      'review',
+      ['cells', { verdict: 'accept', items: ['e1', 'e2:0-3'], reason: 'fine' }],
+    ],
+    [
+      `review reject cells --all --author ${key}`,
+      'review',
+      ['cells', { verdict: 'reject', all: { author: key } }],
+    ],
+    ['owner list cells', 'owners', ['cells']],
+    [`owner add cells ${key} --name Ada`, 'addOwner', ['cells', key, 'Ada']],
+    [`owner remove cells ${key}`, 'removeOwner', ['cells', key]],
+    ['log cells --limit 5 --object a.jpg', 'log', ['cells', { limit: 5, object: 'a.jpg' }]],
+    ['show cells e1', 'show', ['cells', 'e1']],
+    ['diff cells v1', 'diff', ['cells', 'v1', undefined]],
+    ['root cells', 'root', ['cells']],
+    ['release create cells v1 -m first', 'createRelease', ['cells', 'v1', 'first']],
+    ['release list cells', 'listReleases', ['cells']],
+    ['release show cells v1', 'showRelease', ['cells', 'v1']],
+    ['share cells', 'share', ['cells']],
+    [
+      'clone ROOT --peer /ip4/1.1.1.1/tcp/1 --peer /ip4/1.1.1.1/tcp/2 --name n --pin-only',
+      'clone',
+      [
+        {
+          ref: 'ROOT',
+          peers: ['/ip4/1.1.1.1/tcp/1', '/ip4/1.1.1.1/tcp/2'],
+          name: 'n',
+          pinOnly: true,
+        },
+      ],
+    ],
+    ['checkout cells@v1 out', 'checkout', ['cells@v1', `${cwd}/out`]],
+    ['gc', 'gc', []],
+  ])('%s', async (line, method, args) => {
+    const { api, run } = await daemonOf()
+    const { status, stdout, stderr } = await run(...line.split(' '), '--json')
+    expect(stderr).toBe('')
+    expect(status).toBe(0)
+    expect(() => JSON.parse(stdout)).not.toThrow()
+    expect(stdout.trimEnd().split('\n')).toHaveLength(1)
+    expect(api.calls).toEqual([{ method, args }])
+  })
+
+  it('add makes paths absolute and prints warnings on stderr', async () => {
+    const result = { events: ['e1'], objects: [anObject], skipped: 2, warnings: ['skipped a link'] }
+    const { api, run } = await daemonOf({ add: async () => result })
+    const args = ['add', 'cells', 'x', '/y', '--prefix', 'p', '--meta', '{"a": 1}', '--accept']
+    const { status, stdout, stderr } = await run(...args, '--json')
+    expect([status, stderr]).toEqual([0, 'gonk-node: skipped a link\n'])
+    expect(JSON.parse(stdout)).toEqual(result)
+    const request = { paths: [`${cwd}/x`, '/y'], prefix: 'p', meta: '{"a": 1}', accept: true }
+    expect(api.calls).toEqual([{ method: 'add', args: ['cells', request] }])
+    const human = await run(...args)
+    expect(human.stdout).toBe(
+      'added and accepted 1 object (19.5 KiB), 2 unchanged or already proposed\ne1\n',
+    )
+  })
+
+  it('add --stream prints one object a line', async () => {
+    const { run } = await daemonOf({
+      add: async (_dataset, _request, options) => {
+        for (let i = 0; i < 3; i++) options?.onObject?.({ ...anObject, name: `${i}` })
+        return { events: ['e1'], objects: [], skipped: 0, warnings: [] }
+      },
+    })
+    const { stdout } = await run('add', 'cells', 'x', '--stream')
+    const names = stdout.trimEnd().split('\n').map((line) => JSON.parse(line).name)
+    expect(names).toEqual(['0', '1', '2'])
+  })
+
+  it('ls goes through all pages and prints one JSON document', async () => {
+    const all = Array.from({ length: 5 }, (_, i) => ({ ...anObject, name: `${i}` }))
+    const { run } = await daemonOf({
+      listObjects: async (_dataset, page) => {
+        const from = page?.after === undefined ? 0 : Number(page.after) + 1
+        const objects = all.slice(from, from + Math.min(2, page?.limit ?? 2))
+        const last = objects.at(-1)?.name
+        return { objects, ...(last === undefined || last === '4' ? {} : { next: last }) }
+      },
+    })
+    expect(JSON.parse((await run('ls', 'cells', '--json')).stdout)).toEqual({ objects: all })
+    const limited = JSON.parse((await run('ls', 'cells', '--json', '--limit', '3')).stdout)
+    expect(limited.objects).toHaveLength(3)
+  })
+})
+
+describe('how a command ends', () => {
+  it('a failure is one line on stderr and status 1', async () => {
+    const failure = new GonkError('NOT_FOUND', 'no dataset cells')
+    const { run } = await daemonOf({ root: () => Promise.reject(failure) })
+    const human = await run('root', 'cells')
+    expect(human).toEqual({
+      status: 1,
+      stdout: '',
+      stderr: 'gonk-node: NOT_FOUND: no dataset cells; list what exists, or give more of the id\n',
+    })
+    const json = await run('root', 'cells', '--json')
+    expect(json.status).toBe(1)
+    expect(JSON.parse(json.stdout)).toEqual({
+      error: { code: 'NOT_FOUND', message: 'no dataset cells', hint: failure.hint },
+    })
+  })
+
+  it('verify that finds problems prints them and ends with status 1', async () => {
+    const result = { ok: false, events: 1, blocks: 2, bytes: 3, problems: ['block x is damaged'] }
+    const { run } = await daemonOf({ verify: async () => result })
+    const json = await run('verify', 'cells', '--json')
+    expect([json.status, JSON.parse(json.stdout)]).toEqual([1, result])
+    expect((await run('verify', 'cells')).stdout).toContain('block x is damaged')
+  })
+
+  it.each([
+    [['--nonsense']],
+    [['frobnicate']],
+    [['dataset']],
+    [[]],
+    [['add', 'cells']],
+    [['root']],
+    [['root', 'cells', 'more']],
+    [['dataset', 'create', 'cells', '--threshold', '2']],
+    [['dataset', 'create', 'cells', '--threshold', 'x']],
+    [['dataset', 'create', 'cells', '--founder', 'AB']],
+    [['owner', 'add', 'cells', 'xyz']],
+    [['review', 'accept', 'cells']],
+    [['review', 'accept', 'cells', 'e1', '--all']],
+    [['add', 'cells', 'x', '--meta', '{']],
+    [['ls', 'cells', '--limit', '0']],
+    [['help', 'frobnicate']],
+  ])('wrong usage %j is status 2 and touches nothing', async (args) => {
+    const { api, run } = await daemonOf()
+    const { status, stdout, stderr } = await run(...args)
+    expect([status, stdout]).toEqual([2, ''])
+    expect(stderr).not.toBe('')
+    expect(api.calls).toEqual([])
+  })
+
+  it('Ctrl-C ends the operation in the daemon and the command with status 130', async () => {
+    const started = new AbortController()
+    const ended = Promise.withResolvers<unknown>()
+    const { dir } = await daemonOf({
+      clone: (_request, options) => {
+        const run = untilAborted(options)
+        run.catch(ended.resolve)
+        started.abort()
+        return run
+      },
+    })
+    const outcome = await gonk(['clone', 'ROOT', '--home', dir], { signal: started.signal })
+    expect(outcome.status).toBe(130)
+    expect(outcome.stderr).toMatch(/^gonk-node: CANCELLED: .*\n$/)
+    expect(await ended.promise).toMatchObject({ code: 'CANCELLED' })
+  })
+
+  it('a reader that leaves is no failure', async () => {
+    const { run, dir } = await daemonOf({
+      log: async function* () {
+        for (let i = 0; i < 20_000; i++) {
+          yield { event: `e${i}`, kind: 'k', author: key, at: '', summary: 'x'.repeat(200) }
+        }
+      },
+    })
+    expect((await run('log', 'cells', '--limit', '1')).status).toBe(0)
+    const line = `"$0" "$1" --home "$2" log cells | head -n 1; exit \${PIPESTATUS[0]}`
+    const { execFile } = await import('node:child_process')
+    const { promisify } = await import('node:util')
+    const launcher = new URL('../../bin/gonk-node.js', import.meta.url).pathname
+    const piped = await promisify(execFile)('bash', ['-c', line, process.execPath, launcher, dir])
+    expect(piped.stdout).toMatch(/^e0 /)
+    expect(piped.stderr).toBe('')
+  })
+
+  it('text of strangers cannot steer the terminal', async () => {
+    const { run } = await daemonOf({
+      log: async function* () {
+        yield { event: 'e', kind: 'k', author: key, at: '', summary: '\x1b[2Jgone\r\nforged' }
+      },
+    })
+    const { stdout } = await run('log', 'cells')
+    expect(stdout.trimEnd()).not.toMatch(/[\x00-\x1f]/)
+  })
+})
+
+describe('help', () => {
+  const commands = [
+    ...['init', 'start', 'status', 'peers', 'connect', 'version', 'add', 'rm', 'mv', 'ls', 'log'],
+    ...['show', 'diff', 'root', 'clone', 'share', 'checkout', 'verify', 'gc'],
+    ...['dataset', 'dataset create', 'dataset list', 'dataset show', 'dataset forget'],
+    ...['review', 'review list', 'review accept', 'review reject'],
+    ...['owner', 'owner list', 'owner add', 'owner remove'],
+    ...['release', 'release create', 'release list', 'release show'],
+    ...['config', 'config list', 'config get', 'config set'],
+  ]
+  it.each(commands)('of %s shows examples that begin with it', async (command) => {
+    const words = command.split(' ')
+    const [help, option] = await Promise.all([gonk(['help', ...words]), gonk([...words, '--help'])])
+    expect(help).toEqual(option)
+    expect([help.status, help.stderr]).toEqual([0, ''])
+    expect(help.stdout).toMatch(new RegExp(`Examples:\n(.*\n)*  gonk-node.*${command}`))
+  })
+})

@@ -1,0 +1,49 @@
+// Runs the command line as a user does: a process of its own, started by the launcher.
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+
+export const launcher = new URL('../../bin/gonk-node.js', import.meta.url).pathname
+
+export interface Outcome {
+  readonly status: number | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface RunOptions {
+  readonly env?: Record<string, string>
+  readonly node?: string
+  readonly script?: string
+  readonly signal?: AbortSignal
+  /** Called with all of stdout so far, at each piece. */
+  readonly onStdout?: (stdout: string, kill: (signal: NodeJS.Signals) => void) => void
+}
+
+/** An empty directory that goes with the test. */
+export async function tempDir(): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'gonk-test-'))
+  onTestFinished(() => rm(dir, { recursive: true, force: true }))
+  return dir
+}
+
+export async function gonk(args: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  const { PATH = '', HOME = '' } = process.env
+  const child = spawn(options.node ?? process.execPath, [options.script ?? launcher, ...args], {
+    env: { PATH, HOME, ...options.env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    stdout += text
+    options.onStdout?.(stdout, (signal) => child.kill(signal))
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  options.signal?.addEventListener('abort', () => child.kill('SIGINT'))
+  const [status] = (await once(child, 'close')) as [number | null]
+  return { status, stdout, stderr }
+}
