@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Starts gonk-node on Node 24 or newer. Plain JavaScript that any Node from 18 on can run: on an older one
-// than 24 it starts the Node 24 of the npm package `node` and stands aside.
+// Starts gonk-node on Node 24 or newer. Plain JavaScript that any Node from 18 on can run: on an
+// older one than 24 it starts the Node 24 of the npm package `node` and stands aside.
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import module, { createRequire } from 'node:module'
@@ -35,7 +35,12 @@ function installedNode() {
     const ofPlatform = createRequire(manifest)
     const candidates = [
       () => join(dirname(manifest), 'bin', name),
-      () => join(dirname(ofPlatform.resolve(`node-${system}-${process.arch}/package.json`)), 'bin', name),
+      () =>
+        join(
+          dirname(ofPlatform.resolve(`node-${system}-${process.arch}/package.json`)),
+          'bin',
+          name,
+        ),
     ]
     for (const candidate of candidates) {
       const path = candidate()
@@ -50,7 +55,7 @@ function installedNode() {
 /** Runs this script there: same terminal, signals passed on, same end. */
 function handOver(node) {
   const script = fileURLToPath(import.meta.url)
-  // The channel carries nothing. It closes when this process is killed, and then the child stops too.
+  // The channel carries nothing. It closes when this process is killed; the child stops then too.
   const stdio = ['inherit', 'inherit', 'inherit', 'ipc']
   const child = spawn(node, [script, ...process.argv.slice(2)], { stdio })
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP']

@@ -1,9 +1,9 @@
-// Every setting of a node: config file, then GONK_… variables, then flags, checked together into one
-// frozen Config. The only file that reads process.env.
+// Every setting of a node: config file, then GONK_… variables, then flags, checked together into
+// one frozen Config. The only file that reads process.env.
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { multiaddr } from '@multiformats/multiaddr'
-import { parseDocument } from 'yaml'
+import { isNode, parseDocument } from 'yaml'
 import { GonkError } from './core/errors.ts'
 
 export const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
@@ -55,12 +55,12 @@ export const settings: Readonly<Record<SettingName, Setting>> = {
     parse: parseHostPort,
   },
   hosts: {
-    doc: 'Host names, without port, under which the HTTP server may be addressed (against DNS rebinding).\nThe host of `http` is always allowed.',
+    doc: 'Names, without port, the HTTP server answers to; that of `http` always counts.',
     preset: ['localhost', '127.0.0.1', '::1'],
     parse: listOf(parseHost),
   },
   listen: {
-    doc: 'Multiaddrs on which other nodes reach this one. For other machines: /ip4/0.0.0.0/tcp/4050.',
+    doc: 'Multiaddrs where other nodes reach this one. From other machines: /ip4/0.0.0.0/tcp/4050.',
     preset: ['/ip4/127.0.0.1/tcp/4050'],
     parse: listOf(parseMultiaddr),
   },
@@ -80,12 +80,12 @@ export const settings: Readonly<Record<SettingName, Setting>> = {
     parse: parseCount,
   },
   prefetchBytesMax: {
-    doc: 'Disk for files of proposals that wait for a decision of this node, in bytes (or KiB, MiB, GiB).\nThe oldest are dropped first.',
+    doc: 'Disk for files of proposals this node has to decide on; in bytes or as 10 GiB.',
     preset: '10 GiB',
     parse: parseBytes,
   },
   poolBytesMax: {
-    doc: 'Disk for undecided proposals of others, in bytes (or KiB, MiB, GiB).',
+    doc: 'Disk for undecided proposals of others; in bytes or as 1 GiB.',
     preset: '1 GiB',
     parse: parseBytes,
   },
@@ -145,8 +145,11 @@ export function newConfigText(name?: string): string {
     const line = `${setting}: ${yamlInline(settings[setting].preset)}`
     return setting === 'name' && name ? `${doc}\nname: ${yamlInline(name)}\n` : `${doc}\n#${line}\n`
   })
-  const head = '# Settings of this gonk-node. GONK_… variables and flags stand above this file.'
-  return `${head}\n# They are read at start; \`gonk-node config set\` edits this file and keeps comments.\n\n${entries.join('\n')}`
+  const head = [
+    '# Settings of this gonk-node. GONK_… variables and flags stand above this file.',
+    '# They are read at start; `gonk-node config set` edits this file and keeps comments.',
+  ]
+  return [...head, '', ...entries].join('\n')
 }
 
 /**
@@ -164,11 +167,14 @@ export function withSetting(text: string, name: string, values: readonly string[
     throw new GonkError('CONFIG', `${name}: ${error instanceof Error ? error.message : 'bad'}`)
   }
   // A setting that is only there as a comment keeps its place below its explanation.
-  const uncommented = text.replace(new RegExp(`^# ?${setting}:.*$`, 'm'), `${setting}:`)
+  const uncommented = text.replace(new RegExp(`^# ?${setting}:.*$`, 'm'), `${setting}: x`)
   const document = parseDocument(new RegExp(`^${setting}:`, 'm').test(text) ? text : uncommented)
   if (document.errors[0] !== undefined) throw new GonkError('CONFIG', document.errors[0].message)
+  const before = document.get(setting, true)
   const number = typeof settings[setting].preset === 'number' ? Number(value) : value
-  document.set(setting, document.createNode(number, { flow: true }))
+  const after = document.createNode(number, { flow: true })
+  if (isNode(before)) Object.assign(after, { comment: before.comment ?? null })
+  document.set(setting, after)
   const changed = document.toString({ lineWidth: 0 })
   loadConfig(changed, {}, {})
   return changed
@@ -214,7 +220,7 @@ function parseFile(text: string, problems: string[]): Record<string, unknown> {
   const document = parseDocument(text)
   for (const error of document.errors) problems.push(`config.yaml: ${error.message.split('\n')[0]}`)
   if (document.errors.length > 0) return {}
-  const value: unknown = document.toJS({ maxAliasCount: 0 }) ?? {}
+  const value: unknown = document.toJS() ?? {}
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     problems.push('config.yaml: must be a map of settings')
     return {}
@@ -239,7 +245,9 @@ function rawValue(
     return ['environment', isList ? elementsOf(variable) : variable]
   }
   const value = file[name]
-  return value === undefined || value === null ? ['default', settings[name].preset] : ['file', value]
+  return value === undefined || value === null
+    ? ['default', settings[name].preset]
+    : ['file', value]
 }
 
 function elementsOf(text: string): string[] {
@@ -271,7 +279,9 @@ export function parseHostPort(value: unknown): HostPort {
 }
 
 function parseHost(value: unknown): string {
-  const host = parseText(value).toLowerCase().replace(/^\[(.*)\]$/, '$1')
+  const host = parseText(value)
+    .toLowerCase()
+    .replace(/^\[(.*)\]$/, '$1')
   if (/^[a-z0-9._-]+$/.test(host) || /^[0-9a-f:.]+$/.test(host)) return host
   throw new Error(`${JSON.stringify(value)} is not a host name`)
 }
@@ -312,7 +322,8 @@ function parseLogLevel(value: unknown): LogLevel {
 
 function yamlInline(value: string | number | readonly string[]): string {
   if (typeof value === 'number') return String(value)
-  if (typeof value === 'string') return /^[\w./ -]+(:\d+)?$/.test(value) ? value : JSON.stringify(value)
+  if (typeof value === 'string')
+    return /^[\w./ -]+(:\d+)?$/.test(value) ? value : JSON.stringify(value)
   return `[${value.map((element) => JSON.stringify(element)).join(', ')}]`
 }
 

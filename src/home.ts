@@ -32,9 +32,9 @@ const FORMAT = 1
 const SEED_BYTES = 32
 /** A PKCS #8 Ed25519 private key is this and the seed (RFC 8410). */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex')
-/** Multihash identity of the protobuf {type: Ed25519, key: 32 bytes} (libp2p peer-ids specification). */
+/** Multihash identity of the protobuf {type: Ed25519, key: 32 bytes} (libp2p's peer-ids). */
 const PEER_ID_PREFIX = Buffer.from('002408011220', 'hex')
-/** What may lie in a directory before it becomes a home: mounted configs, fresh volumes, a cut-off init. */
+/** What may lie in a directory before it becomes a home: a mounted config, a cut-off init. */
 const harmless = /^(config\.yaml|lost\+found|.*\.tmp)$/
 
 const identityFile = (dir: string) => join(dir, 'identity.json')
@@ -53,7 +53,8 @@ export async function initHome(path: string, config: string): Promise<Home> {
   return onDisk(dir, async () => {
     await mkdir(dir, { recursive: true, mode: 0o700 })
     const entries = await readdir(dir)
-    if (entries.includes('identity.json')) throw new GonkError('HOME_EXISTS', `${dir} is a home already`)
+    if (entries.includes('identity.json'))
+      throw new GonkError('HOME_EXISTS', `${dir} is a home already`)
     const foreign = entries.find((name) => !harmless.test(name))
     if (foreign !== undefined) {
       throw new GonkError('HOME_EXISTS', `${dir} is not empty: it holds ${foreign}`)
@@ -116,7 +117,8 @@ export async function readDaemonFile(path: string): Promise<DaemonFile | undefin
   const dir = resolve(path)
   const text = await onDisk(dir, () => readOptional(daemonFile(dir)))
   const { pid, url, token } = parseRecord(text ?? '') ?? {}
-  if (typeof pid !== 'number' || typeof url !== 'string' || typeof token !== 'string') return undefined
+  if (typeof pid !== 'number' || typeof url !== 'string' || typeof token !== 'string')
+    return undefined
   return { pid, url, token }
 }
 

@@ -1,5 +1,5 @@
-// The log: pino on stderr, one child per area, secrets blacked out. JSON lines for programs, one short
-// line for people.
+// The log: pino on stderr, one child per area, secrets blacked out. JSON lines for programs, one
+// short line for people.
 import { pino } from 'pino'
 import type { DestinationStream, Logger as PinoLogger } from 'pino'
 
@@ -44,9 +44,12 @@ export function prettyLine(line: string): string {
   const { time, level, area, msg, err, ...fields } = JSON.parse(line) as Record<string, unknown>
   const clock = String(time).slice(11, 19)
   const rest = Object.entries(fields).map(([name, value]) => `${name}=${fieldText(value)}`)
-  const error = typeof err === 'object' && err !== null && 'message' in err ? [String(err.message)] : []
+  const error =
+    typeof err === 'object' && err !== null && 'message' in err ? [String(err.message)] : []
   const from = area === undefined ? '' : ` ${String(area)}:`
-  return `${[`${clock} ${String(level)}${from}`, String(msg ?? ''), ...error, ...rest].join(' ')}\n`
+  const words = [`${clock} ${String(level)}${from}`, String(msg ?? ''), ...error, ...rest]
+  // Control characters may come from strangers, and one entry is one line.
+  return `${words.join(' ').replaceAll(/\p{Cc}+/gu, ' ')}\n`
 }
 
 function fieldText(value: unknown): string {

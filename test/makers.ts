@@ -42,7 +42,8 @@ export function isOwnerEvent(event: Event): event is OwnerEvent {
 }
 
 export function file(name: string, content = name, mediaType = 'text/plain'): FileValue {
-  const cid = cidBytesOf(idOf(`content ${content}`) as EventId)
+  const RAW = 0x55
+  const cid = cidBytesOf(idOf(`content ${content}`) as EventId).with(1, RAW)
   return { type: 'file', name, mediaType, sizeBytes: content.length, content: cid }
 }
 

@@ -12,7 +12,7 @@ import { decodeSnapshot } from '../core/snapshot.ts'
 import { isPending } from '../replica/derive.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { NodeContext } from './context.ts'
-import { releaseRoots } from './releases.ts'
+import { releaseRoots } from './release-files.ts'
 import type { ProgressOptions } from './types.ts'
 
 /**
@@ -88,7 +88,7 @@ async function sweepNodes(context: NodeContext): Promise<{ blocks: number; bytes
   const kept = new Set<string>()
   for (const entry of catalog.list()) {
     const replica = await replicas.get(entry.id)
-    const roots = [...(await replica.treeRoots()), ...(await releaseRoots(context, replica))]
+    const roots = [...(await replica.treeRoots()), ...(await releaseRoots(replica))]
     for (const root of roots) await mark(context, root, kept)
   }
   const removed = { blocks: 0, bytes: 0 }

@@ -23,16 +23,22 @@ export interface NodeContext {
   readonly logger: Logger
   readonly replicas: Replicas
   readonly keeper: FileKeeper
+  /** Absolute path of a directory for temporary databases. */
+  readonly scratch: string
+}
+
+export interface ReplicasNeeds
+  extends Pick<NodeContext, 'db' | 'catalog' | 'nodes' | 'held' | 'crypto' | 'clock' | 'logger'> {
+  /** Bytes of undecided proposals of others kept in each dataset. */
+  readonly poolBytesMax?: number
 }
 
 /** Replicas of this home, opened when they are first needed. */
 export class Replicas {
   readonly #open = new Map<DatasetId, Promise<Replica>>()
-  readonly #needs: Pick<NodeContext, 'db' | 'catalog' | 'nodes' | 'held' | 'crypto' | 'clock' | 'logger'>
+  readonly #needs: ReplicasNeeds
 
-  constructor(
-    needs: Pick<NodeContext, 'db' | 'catalog' | 'nodes' | 'held' | 'crypto' | 'clock' | 'logger'>,
-  ) {
+  constructor(needs: ReplicasNeeds) {
     this.#needs = needs
   }
 

@@ -67,7 +67,7 @@ async function* claimsAfter(log: DatasetLog, cursor: string | undefined): AsyncI
   if (cursor === undefined) return yield* log.claims('file')
   const [name = '', place] = cursor.split(CURSOR_SEPARATOR)
   if (place !== undefined) {
-    for await (const claim of log.claimsOn('file', name)) if (placeOf(claim) > place) yield claim
+    for (const claim of await log.claimsOn('file', name)) if (placeOf(claim) > place) yield claim
   }
   yield* log.claims('file', name)
 }
@@ -85,7 +85,8 @@ export async function resolveObject(replica: Replica, ref: string): Promise<Obje
 /** The object with the earliest claim on exactly this name. */
 export async function objectNamed(log: DatasetLog, name: string): Promise<ObjectId | undefined> {
   for (const space of ['file', 'schema'] as const) {
-    for await (const claim of log.claimsOn(space, name)) return claim.object
+    const [claim] = await log.claimsOn(space, name)
+    if (claim) return claim.object
   }
   return undefined
 }

@@ -177,10 +177,8 @@ async function operationFor(
 }
 
 async function objectNamed(replica: Replica, name: string): Promise<ObjectRow | undefined> {
-  for await (const claim of replica.log.claimsOn('file', name)) {
-    return rowOf(replica, claim.object)
-  }
-  return undefined
+  const [claim] = await replica.log.claimsOn('file', name)
+  return claim && rowOf(replica, claim.object)
 }
 
 async function rowOf(replica: Replica, id: ObjectRow['id']): Promise<ObjectRow> {

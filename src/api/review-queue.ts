@@ -6,6 +6,7 @@ import { type EventId, textOfEventId } from '../core/ids.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { ProposalRow } from '../log/rows.ts'
 import type { Replica } from '../replica/replica.ts'
+import { runsUnion } from '../replica/runs.ts'
 import { readProposals, resolveEvent } from './resolve.ts'
 import { proposalTypeOf, summaryOfProposal } from './summary.ts'
 import { timeText } from './text.ts'
@@ -23,7 +24,9 @@ export async function listReviews(
   replica: Replica,
   filter: ReviewFilter = {},
 ): Promise<ReviewEntry[]> {
-  return Array.fromAsync(reviews(replica, filter))
+  const entries: ReviewEntry[] = []
+  for await (const entry of reviews(replica, filter)) entries.push(entry)
+  return entries
 }
 
 /**
@@ -142,7 +145,7 @@ export async function parseItems(
     runs.set(id, [...(runs.get(id) ?? []), run])
   }
   return [...runs].map(([proposal, list]): ReviewItem => {
-    const ranges = merged(list)
+    const ranges = runsUnion(list.map((run) => [run]))
     const [first] = ranges
     const isWhole = first?.[0] === 0 && first[1] === (sizes.get(proposal) as number) - 1
     return isWhole ? { proposal } : { proposal, ranges }
@@ -166,15 +169,4 @@ function splitItem(text: string): { ref: string; from?: number; to?: number } {
     ...(from !== undefined && { from: Number(from) }),
     ...(to !== undefined && { to: Number(to) }),
   }
-}
-
-/** Ascending, disjoint, neighbours joined. */
-function merged(runs: readonly Run[]): Run[] {
-  const result: [number, number][] = []
-  for (const [from, to] of runs.toSorted((a, b) => a[0] - b[0])) {
-    const last = result.at(-1)
-    if (last !== undefined && from <= last[1] + 1) last[1] = Math.max(last[1], to)
-    else result.push([from, to])
-  }
-  return result
 }

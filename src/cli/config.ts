@@ -83,6 +83,14 @@ async function readSettings(session: Session) {
     const text = settingText(config[name])
     const value = name === 'http' ? text : config[name]
     const { doc, preset } = settings[name]
-    return { name, value, text, source: sources[name], default: preset, variable: variableOf(name), doc }
+    return {
+      name,
+      value,
+      text,
+      source: sources[name],
+      default: preset,
+      variable: variableOf(name),
+      doc,
+    }
   })
 }

@@ -31,24 +31,32 @@ function addCreate(dataset: Command): void {
     .option('--founder <key>', 'public key of another first owner; may be repeated', publicKeys)
     .option('--threshold <k>', 'owners that must agree', positive)
     .action(
-      task((session: Session, name: string, options: { founder?: string[]; threshold?: number }) => {
-        const { founder: founders = [], threshold = 1 } = options
-        if (threshold > 1 + founders.length) {
-          throw new GonkError('USAGE', `${threshold} of ${1 + founders.length} owners cannot agree`, {
-            hint: 'give a --threshold of at most the number of owners',
+      task(
+        (session: Session, name: string, options: { founder?: string[]; threshold?: number }) => {
+          const { founder: founders = [], threshold = 1 } = options
+          if (threshold > 1 + founders.length) {
+            throw new GonkError(
+              'USAGE',
+              `${threshold} of ${1 + founders.length} owners cannot agree`,
+              {
+                hint: 'give a --threshold of at most the number of owners',
+              },
+            )
+          }
+          return session.withNode(async (api) => {
+            const info = await api.createDataset({ name, founders, threshold })
+            session.output.result(info, () =>
+              pairs({ name: info.name, id: info.id, root: info.root }),
+            )
           })
-        }
-        return session.withNode(async (api) => {
-          const info = await api.createDataset({ name, founders, threshold })
-          session.output.result(info, () => pairs({ name: info.name, id: info.id, root: info.root }))
-        })
-      }),
+        },
+      ),
     )
     .addHelpText(
       'after',
       examples([
         'gonk-node dataset create cells',
-        'gonk-node dataset create cells --founder 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+        'gonk-node dataset create cells --founder 9f86d081884c7d65…',
       ]),
     )
 }

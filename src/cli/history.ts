@@ -30,7 +30,10 @@ export function addHistory(program: Command): void {
         }),
       ),
     )
-    .addHelpText('after', examples(['gonk-node show cells bafyrei…', 'gonk-node show cells images/a.jpg']))
+    .addHelpText(
+      'after',
+      examples(['gonk-node show cells bafyrei…', 'gonk-node show cells images/a.jpg']),
+    )
   program
     .command('diff')
     .argument('<dataset>', 'name, id or unique prefix')

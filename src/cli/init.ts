@@ -25,6 +25,10 @@ export function addInit(program: Command): void {
     )
     .addHelpText(
       'after',
-      examples(['gonk-node init', 'gonk-node init --name lab-1', 'gonk-node --home /data/gonk init']),
+      examples([
+        'gonk-node init',
+        'gonk-node init --name lab-1',
+        'gonk-node --home /data/gonk init',
+      ]),
     )
 }

@@ -29,7 +29,7 @@ export function addObjects(program: Command): void {
       'after',
       examples([
         'gonk-node add cells ./images',
-        'gonk-node add cells ./images --accept                     owners: propose and accept at once',
+        'gonk-node add cells ./images --accept      owners: propose and accept at once',
         'gonk-node add cells photo.jpg --prefix 2026/may --meta \'{"scanner":"A"}\'',
       ]),
     )
@@ -109,8 +109,8 @@ function addedText(result: AddResult, accepted: boolean): string {
   const bytes = result.objects.reduce((sum, object) => sum + object.size, 0)
   const verb = accepted ? 'added and accepted' : 'proposed'
   const skipped = result.skipped === 0 ? '' : `, ${result.skipped} unchanged or already proposed`
-  const summary = `${verb} ${countText(result.objects.length, 'object')} (${sizeText(bytes)})${skipped}`
-  return [summary, ...result.events].join('\n')
+  const what = `${countText(result.objects.length, 'object')} (${sizeText(bytes)})`
+  return [`${verb} ${what}${skipped}`, ...result.events].join('\n')
 }
 
 async function list(
@@ -126,7 +126,10 @@ async function list(
     // Page by page, so that a million objects need no memory; still one JSON document.
     while (left > 0 && !session.signal.aborted) {
       const limit = Math.min(left, 200)
-      const page = await api.listObjects(dataset, { limit, ...(after === undefined ? {} : { after }) })
+      const page = await api.listObjects(dataset, {
+        limit,
+        ...(after === undefined ? {} : { after }),
+      })
       for (const object of output.json ? page.objects : []) {
         process.stdout.write(`${written++ === 0 ? '{"objects":[' : ',\n'}${JSON.stringify(object)}`)
       }
@@ -153,6 +156,9 @@ function checkJson(text: string | undefined): void {
   try {
     if (text !== undefined) JSON.parse(text)
   } catch (error) {
-    throw new GonkError('USAGE', `--meta is not JSON: ${error instanceof Error ? error.message : ''}`)
+    throw new GonkError(
+      'USAGE',
+      `--meta is not JSON: ${error instanceof Error ? error.message : ''}`,
+    )
   }
 }

@@ -74,9 +74,16 @@ export function table(
 ): string {
   if (rows.length === 0) return empty
   const lines = [header, ...rows].map((row) => row.map((cell) => printable(String(cell))))
-  const widths = header.map((_, column) => Math.max(...lines.map((row) => row[column]?.length ?? 0)))
+  const widths = header.map((_, column) =>
+    Math.max(...lines.map((row) => row[column]?.length ?? 0)),
+  )
   return lines
-    .map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
     .join('\n')
 }
 
@@ -104,7 +111,8 @@ export function sizeText(bytes: number): string {
 }
 
 /** `1 file`, `2 files`. */
-export const countText = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`
+export const countText = (count: number, what: string) =>
+  `${count} ${what}${count === 1 ? '' : 's'}`
 
 /** The first characters of a key: enough to tell a handful of people apart. */
 export const shortKey = (key: string) => key.slice(0, 12)

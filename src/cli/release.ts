@@ -11,7 +11,10 @@ export function addRelease(program: Command): void {
     .description('signed names for roots: create, list, show')
     .addHelpText(
       'after',
-      examples(['gonk-node release create cells v1 -m "first release"', 'gonk-node release list cells']),
+      examples([
+        'gonk-node release create cells v1 -m "first release"',
+        'gonk-node release list cells',
+      ]),
     )
   release
     .command('create')

@@ -49,13 +49,21 @@ export function addReview(program: Command): void {
               entry.at,
               entry.summary,
             ])
-            return table(['EVENT', 'TYPE', 'PENDING', 'AUTHOR', 'AT', 'SUMMARY'], rows, 'nothing waits')
+            return table(
+              ['EVENT', 'TYPE', 'PENDING', 'AUTHOR', 'AT', 'SUMMARY'],
+              rows,
+              'nothing waits',
+            )
           })
         }),
       ),
     )
     .addHelpText('after', examples(['gonk-node review list cells --status all --json']))
-  addDecision(review, 'accept', 'sign that proposals are in; fetches and verifies their content first')
+  addDecision(
+    review,
+    'accept',
+    'sign that proposals are in; fetches and verifies their content first',
+  )
   addDecision(review, 'reject', 'sign that proposals are out')
 }
 
@@ -99,7 +107,9 @@ function addDecision(review: Command, verdict: 'accept' | 'reject', description:
 }
 
 /** The same object without its undefined fields. */
-function definedOf<T extends object>(fields: T): { [Name in keyof T]: Exclude<T[Name], undefined> } {
+function definedOf<T extends object>(
+  fields: T,
+): { [Name in keyof T]: Exclude<T[Name], undefined> } {
   const entries = Object.entries(fields).filter(([, value]) => value !== undefined)
   return Object.fromEntries(entries) as { [Name in keyof T]: Exclude<T[Name], undefined> }
 }

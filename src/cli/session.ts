@@ -1,5 +1,6 @@
-// What every command runs in: the global options, the output, and the node it talks to, which is the daemon
-// of the home when one runs, else the home itself, opened for the length of the command.
+// What every command runs in: the global options, the output, and the node it talks to, which is
+// the daemon of the home when one runs, else the home itself, opened for the length of the
+// command.
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { NodeApi } from '../api/types.ts'

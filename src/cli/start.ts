@@ -41,7 +41,10 @@ async function start(session: Session, options: StartOptions): Promise<void> {
     peers: options.peer,
   })
   const { port } = config.http
-  if (port !== 0 && config.listen.some((address) => new RegExp(`/tcp/${port}(/|$)`).test(address))) {
+  if (
+    port !== 0 &&
+    config.listen.some((address) => new RegExp(`/tcp/${port}(/|$)`).test(address))
+  ) {
     throw new GonkError('USAGE', `--http and --listen both want port ${port}`, {
       hint: 'give each a port of its own',
     })

@@ -26,7 +26,8 @@ export function addStatus(program: Command): void {
         session.withNode(async (api) => {
           const result = await api.peers()
           session.output.result(result, () => {
-            if (!result.running) return 'no daemon runs, so there are no peers; `gonk-node start` starts one'
+            if (!result.running)
+              return 'no daemon runs, so there are no peers; `gonk-node start` starts one'
             const rows = result.peers.map((peer) => [
               peer.peerId,
               peer.direction,
@@ -60,7 +61,10 @@ export function addStatus(program: Command): void {
         const { version } = await import('../version.ts')
         const { platform, arch } = process
         const result = { version, node: process.versions.node, platform: `${platform}-${arch}` }
-        session.output.result(result, () => `gonk-node ${version} (Node ${result.node}, ${result.platform})`)
+        session.output.result(
+          result,
+          () => `gonk-node ${version} (Node ${result.node}, ${result.platform})`,
+        )
       }),
     )
     .addHelpText('after', examples(['gonk-node version', 'gonk-node version --json']))

@@ -54,16 +54,22 @@ function addLocal(program: Command): void {
         session.withNode(async (api) => {
           const result = await api.checkout(dataset, resolve(directory), session.running)
           session.output.result(result, () => {
-            return `wrote ${countText(result.files, 'file')} (${sizeText(result.bytes)}) to ${directory}`
+            const what = `${countText(result.files, 'file')} (${sizeText(result.bytes)})`
+            return `wrote ${what} to ${directory}`
           })
         }),
       ),
     )
-    .addHelpText('after', examples(['gonk-node checkout cells ./out', 'gonk-node checkout cells@v1 ./v1']))
+    .addHelpText(
+      'after',
+      examples(['gonk-node checkout cells ./out', 'gonk-node checkout cells@v1 ./v1']),
+    )
   program
     .command('verify')
     .argument('<dataset>', 'name, id or unique prefix')
-    .description('check every signature, hash, rule and block again; exit status 1 when one is wrong')
+    .description(
+      'check every signature, hash, rule and block again; exit status 1 when one is wrong',
+    )
     .action(task(verify))
     .addHelpText('after', examples(['gonk-node verify cells']))
   program
@@ -111,9 +117,13 @@ async function verify(session: Session, dataset: string): Promise<void> {
     const result = await api.verify(dataset, session.running)
     session.output.result(result, () => {
       const { events, blocks, bytes, problems } = result
-      const what = `${countText(events, 'event')}, ${countText(blocks, 'block')}, ${sizeText(bytes)}`
+      const counted = [countText(events, 'event'), countText(blocks, 'block'), sizeText(bytes)]
+      const what = counted.join(', ')
       if (result.ok) return `ok: ${what}`
-      return [`${countText(problems.length, 'problem')} in ${what}`, ...problems.map(printable)].join('\n')
+      return [
+        `${countText(problems.length, 'problem')} in ${what}`,
+        ...problems.map(printable),
+      ].join('\n')
     })
     if (!result.ok) throw new ExitStatus(1)
   })

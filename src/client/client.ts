@@ -25,7 +25,7 @@ interface Line {
   readonly result?: unknown
 }
 
-/** Every method throws what the daemon answers, NO_PEER when none answers, CANCELLED on `signal`. */
+/** Methods throw what the daemon answers, NO_PEER when none answers, CANCELLED on `signal`. */
 export function createClient(options: ClientOptions): NodeApi {
   const methods = Object.entries(routes).map(([name, route]) => {
     const method = (...args: unknown[]): unknown => {

@@ -29,7 +29,10 @@ export function problemOf(error: GonkError): Problem {
 /** The error a problem document stands for; INTERNAL when it is none of ours. */
 export function errorOfProblem(value: unknown, status: number): GonkError {
   if (!isRecord(value) || !isErrorCode(value['code'])) {
-    return new GonkError('INTERNAL', `the daemon answered ${status} in a form this version cannot read`)
+    return new GonkError(
+      'INTERNAL',
+      `the daemon answered ${status} in a form this version cannot read`,
+    )
   }
   const { code, detail, hint, details } = value
   return new GonkError(code, String(detail), {

@@ -1,5 +1,5 @@
-// The native API as one table: each method of NodeApi as an HTTP request. Server and client are both made
-// from it, so that nothing is said twice.
+// The native API as one table: each method of NodeApi as an HTTP request. Server and client are
+// both made from it, so that nothing is said twice.
 import type { NodeApi } from '../api/types.ts'
 
 /** A JSON Schema of one field. */
@@ -18,7 +18,7 @@ export interface Route {
   readonly required?: readonly string[]
   /**
    * `value`: one JSON document. `list`: application/x-ndjson, one {"object"} a line. `operation`:
-   * the same with {"progress"} and {"object"} lines, then one {"result"}. Either may end in {"error"}.
+   * {"progress"} and {"object"} lines, then one {"result"}. Either may end in {"error"}.
    */
   readonly answer: 'value' | 'list' | 'operation'
   readonly status?: 201
@@ -36,7 +36,8 @@ const text = { type: 'string', minLength: 1, maxLength: 4096 } as const
 const longText = { type: 'string', maxLength: 65_536 } as const
 const flag = { type: 'boolean' } as const
 const key = { type: 'string', pattern: '^[0-9a-f]{64}$' } as const
-const listOf = (items: FieldSchema, maxItems: number) => ({ type: 'array', items, maxItems }) as const
+const listOf = (items: FieldSchema, maxItems: number) =>
+  ({ type: 'array', items, maxItems }) as const
 const count = (maximum: number) => ({ type: 'integer', minimum: 1, maximum }) as const
 const reviewStatus = { type: 'string', enum: ['pending', 'accepted', 'rejected', 'all'] } as const
 const dataset = { dataset: text }

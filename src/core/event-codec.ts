@@ -223,7 +223,8 @@ export function signatureOf(
 ): { key: Uint8Array; message: Uint8Array; signature: Uint8Array } {
   const { block } = event
   const end = block.length - SIGNATURE_ENTRY_BYTES
-  const unsigned = block.slice(0, end)
+  // A copy also of a Buffer, whose own slice would share the bytes.
+  const unsigned = new Uint8Array(block.subarray(0, end))
   unsigned[0] = (unsigned[0] as number) - 1
   const dataset = event.family === 'genesis' ? undefined : event.dataset
   return {

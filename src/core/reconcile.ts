@@ -70,7 +70,8 @@ export const reconcileLimits = {
   lackingMax: 8_192,
 } as const
 
-if (reconcileLimits.idsPerPartMax < limits.trieLeafEntriesMax) throw new Error('limits: ids per part')
+if (reconcileLimits.idsPerPartMax < limits.trieLeafEntriesMax)
+  throw new Error('limits: ids per part')
 
 const BRANCHES = 16
 /** A set larger than this is first described two levels down, which saves a round trip. */
@@ -200,12 +201,16 @@ export function partProblem(part: Part, width: Width): string | undefined {
  * @returns what in the answer was not asked for, if anything. Answers must go down, never repeat and
  * never come from elsewhere, so that no answerer can make the asker walk for ever.
  */
-export function answerProblem(asked: readonly Part[], answered: readonly Part[]): string | undefined {
+export function answerProblem(
+  asked: readonly Part[],
+  answered: readonly Part[],
+): string | undefined {
   const askedHashes = new Set(asked.flatMap((part) => ('hashes' in part ? [part.prefix] : [])))
   const seen = new Set<Prefix>()
   for (const { prefix, ...rest } of answered) {
     const below = prefix !== '' && askedHashes.has(prefix.slice(0, -1))
-    if (!below && !(askedHashes.has(prefix) && 'ids' in rest)) return 'a part that was not asked for'
+    if (!below && !(askedHashes.has(prefix) && 'ids' in rest))
+      return 'a part that was not asked for'
     if (seen.has(prefix)) return 'a part twice'
     seen.add(prefix)
   }

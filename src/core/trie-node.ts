@@ -42,42 +42,103 @@ const NODE_BYTES_MAX = limits.trieLeafEntriesMax * (VALUE_INLINE_BYTES_MAX + 64)
 export const KEY_DIGITS = 64
 export const BRANCHES = 16
 
+/** An entry as it stands in a leaf. Updating moves entries about and never looks into their values. */
+export interface EncodedEntry {
+  readonly key: string
+  readonly item: Uint8Array
+}
+
+/** A node that is being made. */
+export type DraftNode =
+  | { readonly kind: 'leaf'; readonly entries: readonly EncodedEntry[] }
+  | Extract<TrieNode, { kind: 'inner' }>
+
+/** {"e": … }, and array of 2, bytes of length 32. */
+const LEAF_HEAD = Uint8Array.of(0xa1, 0x61, 0x65)
+const KEY_AT = 3
+const VALUE_AT = KEY_AT + KEY_DIGITS / 2
+
+/** The entry, its value stored as a block of its own when it is large. */
+export async function encodeEntry(
+  { key, value }: { key: string; value: unknown },
+  sink: BlockSink,
+): Promise<EncodedEntry> {
+  const item = dagCbor.encode([bytesOfHex(key), value])
+  if (item.length - VALUE_AT <= VALUE_INLINE_BYTES_MAX) return { key, item }
+  const link = await putBytes(item.slice(VALUE_AT), sink)
+  return { key, item: dagCbor.encode([bytesOfHex(key), null, link]) }
+}
+
 /** Stores the node. @returns its CID. */
-export async function storeNode(node: TrieNode, store: TrieStore): Promise<CID> {
+export async function storeNode(node: DraftNode, sink: BlockSink): Promise<CID> {
   if (node.kind === 'inner') {
-    return putValue({ c: node.children.map((child) => child ?? null), n: node.count }, store)
+    return putValue({ c: node.children.map((child) => child ?? null), n: node.count }, sink)
   }
-  let wire = node.entries.map(wireOfEntry)
-  let bytes = dagCbor.encode({ e: wire })
-  if (bytes.length > VALUE_INLINE_BYTES_MAX) {
-    wire = []
-    for (const entry of node.entries) {
-      const isLarge = !entry.link && isLargeValue(entry.value)
-      wire.push(
-        wireOfEntry(isLarge ? { key: entry.key, link: await putValue(entry.value, store) } : entry),
-      )
+  const items = node.entries.map(({ item }) => item)
+  const { length } = items
+  const listHead = length < 24 ? Uint8Array.of(0x80 + length) : Uint8Array.of(0x98, length)
+  return putBytes(concat([LEAF_HEAD, listHead, ...items]), sink)
+}
+
+/** A node of our own making, whose values are left as they are. @throws NOT_HERE, BAD_BLOCK. */
+export async function loadDraft(cid: CID, prefix: string, source: NodeSource): Promise<DraftNode> {
+  const bytes = await load(cid, source)
+  if (!LEAF_HEAD.every((byte, i) => byte === bytes[i])) {
+    const node = await loadNode(cid, prefix, { get: async () => bytes })
+    if (node.kind === 'leaf') throw new GonkError('BAD_BLOCK', `trie node ${cid} is no node`)
+    return node
+  }
+  const isLong = bytes[LEAF_HEAD.length] === 0x98
+  let at = LEAF_HEAD.length + (isLong ? 2 : 1)
+  const entries: EncodedEntry[] = []
+  while (at < bytes.length) {
+    const item = bytes.subarray(at, endOfItem(bytes, at))
+    const key = hexOf(item.subarray(KEY_AT, VALUE_AT))
+    if (!key.startsWith(prefix)) throw new GonkError('BAD_BLOCK', `trie node ${cid} is misplaced`)
+    entries.push({ key, item })
+    at += item.length
+  }
+  return { kind: 'leaf', entries }
+}
+
+/** Where the CBOR item that starts at `at` ends. */
+function endOfItem(bytes: Uint8Array, at: number): number {
+  for (let pending = 1; pending > 0; pending--) {
+    const head = bytes[at++] ?? 0xff
+    const major = head >> 5
+    let argument = head & 31
+    if (argument > 27) throw new GonkError('BAD_BLOCK', 'trie node: not dag-cbor')
+    if (argument >= 24) {
+      const end = at + 2 ** (argument - 24)
+      for (argument = 0; at < end; at++) argument = argument * 256 + (bytes[at] ?? 0)
     }
-    bytes = dagCbor.encode({ e: wire })
+    if (major === 2 || major === 3) at += argument
+    if (major === 4) pending += argument
+    if (major === 5) pending += 2 * argument
+    if (major === 6) pending += 1
+    if (at > bytes.length) throw new GonkError('BAD_BLOCK', 'trie node: not dag-cbor')
   }
-  return putBytes(bytes, store)
+  return at
 }
 
-function wireOfEntry({ key, value, link }: TrieEntry): unknown[] {
-  return link ? [bytesOfHex(key), null, link] : [bytesOfHex(key), value]
-}
-
-function isLargeValue(value: unknown): boolean {
-  return dagCbor.encode(value).length > VALUE_INLINE_BYTES_MAX
+function concat(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((total, part) => total + part.length, 0))
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
 }
 
 /** Stores `value` as a block of dag-cbor. */
-export function putValue(value: unknown, store: BlockSink): Promise<CID> {
-  return putBytes(dagCbor.encode(value), store)
+export function putValue(value: unknown, sink: BlockSink): Promise<CID> {
+  return putBytes(dagCbor.encode(value), sink)
 }
 
-async function putBytes(bytes: Uint8Array, store: BlockSink): Promise<CID> {
-  const cid = cidOfDigest(store.sha256(bytes))
-  const done = store.put(cid, bytes)
+async function putBytes(bytes: Uint8Array, sink: BlockSink): Promise<CID> {
+  const cid = cidOfDigest(sink.sha256(bytes))
+  const done = sink.put(cid, bytes)
   if (done) await done
   return cid
 }
@@ -109,7 +170,8 @@ function leafOf(list: unknown, nodeBytes: number): TrieNode | undefined {
       entries.push({ key, link })
     } else {
       if (item.length !== 2) return undefined
-      if (nodeBytes > VALUE_INLINE_BYTES_MAX && isLargeValue(value)) return undefined
+      const mayBeLarge = nodeBytes > VALUE_INLINE_BYTES_MAX
+      if (mayBeLarge && dagCbor.encode(value).length > VALUE_INLINE_BYTES_MAX) return undefined
       entries.push({ key, value })
     }
   }

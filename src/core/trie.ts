@@ -4,6 +4,11 @@ import type { CID } from 'multiformats/cid'
 import { GonkError } from './errors.ts'
 import { limits } from './limits.ts'
 import {
+  type BlockSink,
+  type DraftNode,
+  type EncodedEntry,
+  encodeEntry,
+  loadDraft,
   loadNode,
   type NodeSource,
   storeNode,
@@ -45,30 +50,30 @@ export async function updateTrie(
   store: TrieStore,
   options: { readonly sorted?: boolean } = {},
 ): Promise<{ root: CID; count: number }> {
-  const cursor = new Cursor(options.sorted ? changes : await sortedChanges(changes))
-  const before = root && (await loadNode(root, '', store.source))
+  const cursor = new Cursor(options.sorted ? changes : await sortedChanges(changes), store)
+  const before = root && (await loadDraft(root, '', store.source))
   const node = await updated(before, '', cursor, store)
   await cursor.end()
   return { root: await storeNode(node, store), count: countOf(node) }
 }
 
 async function updated(
-  node: TrieNode | undefined,
+  node: DraftNode | undefined,
   prefix: string,
   cursor: Cursor,
   store: TrieStore,
-): Promise<TrieNode> {
+): Promise<DraftNode> {
   if (node?.kind !== 'inner') {
     cursor.unread(node?.entries ?? [])
     return built(prefix, cursor, store)
   }
-  const children: (CID | TrieNode | undefined)[] = [...node.children]
+  const children: (CID | DraftNode | undefined)[] = [...node.children]
   let { count } = node
   for (const [i, digit] of [...DIGITS].entries()) {
     const below = prefix + digit
     if (!(await cursor.isUnder(below))) continue
     const child = node.children[i]
-    const before = child && (await loadNode(child, below, store.source))
+    const before = child && (await loadDraft(child, below, store.source))
     const after = await updated(before, below, cursor, store)
     count += countOf(after) - countOf(before)
     // A leaf may yet become part of this node, so it is stored only when this is known not to happen.
@@ -80,10 +85,10 @@ async function updated(
     for (const child of children) links.push(isNode(child) ? await storeNode(child, store) : child)
     return { kind: 'inner', count, children: links }
   }
-  const entries: TrieEntry[] = []
+  const entries: EncodedEntry[] = []
   for (const [i, child] of children.entries()) {
     if (!child) continue
-    const leaf = isNode(child) ? child : await loadNode(child, prefix + DIGITS[i], store.source)
+    const leaf = isNode(child) ? child : await loadDraft(child, prefix + DIGITS[i], store.source)
     if (leaf.kind !== 'leaf') throw new GonkError('BAD_BLOCK', 'trie: wrong count')
     entries.push(...leaf.entries)
   }
@@ -91,7 +96,7 @@ async function updated(
 }
 
 /** The node over all that the cursor has under `prefix`. */
-async function built(prefix: string, cursor: Cursor, store: TrieStore): Promise<TrieNode> {
+async function built(prefix: string, cursor: Cursor, store: TrieStore): Promise<DraftNode> {
   const entries = await cursor.take(prefix, limits.trieLeafEntriesMax + 1)
   if (entries.length <= limits.trieLeafEntriesMax) return { kind: 'leaf', entries }
   cursor.unread(entries)
@@ -105,11 +110,11 @@ async function built(prefix: string, cursor: Cursor, store: TrieStore): Promise<
   return { kind: 'inner', count, children }
 }
 
-function isNode(child: CID | TrieNode | undefined): child is TrieNode {
+function isNode(child: CID | DraftNode | undefined): child is DraftNode {
   return child !== undefined && 'kind' in child
 }
 
-function countOf(node: TrieNode | undefined): number {
+function countOf(node: DraftNode | undefined): number {
   if (!node) return 0
   return node.kind === 'leaf' ? node.entries.length : node.count
 }
@@ -127,10 +132,13 @@ class Cursor {
   #bufferAt = 0
   #ended = false
   #lastKey = ''
-  #entries: readonly TrieEntry[] = []
+  #entries: readonly EncodedEntry[] = []
   #entriesAt = 0
 
-  constructor(changes: Iterable<TrieChange> | AsyncIterable<TrieChange>) {
+  readonly #sink: BlockSink
+
+  constructor(changes: Iterable<TrieChange> | AsyncIterable<TrieChange>, sink: BlockSink) {
+    this.#sink = sink
     this.#changes =
       Symbol.asyncIterator in changes ? changes[Symbol.asyncIterator]() : changes[Symbol.iterator]()
   }
@@ -140,8 +148,8 @@ class Cursor {
   }
 
   /** Up to `max` entries under `prefix` as they are once the changes are made. */
-  async take(prefix: string, max: number): Promise<TrieEntry[]> {
-    const taken: TrieEntry[] = []
+  async take(prefix: string, max: number): Promise<EncodedEntry[]> {
+    const taken: EncodedEntry[] = []
     while (taken.length < max) {
       const change = this.#buffer[this.#bufferAt] ?? (await this.#peek())
       const entry = this.#entries[this.#entriesAt]
@@ -152,17 +160,17 @@ class Cursor {
         entryKey !== undefined && (changeKey === undefined || entryKey < changeKey)
       if (entryKey === changeKey || isEntryFirst) this.#entriesAt++
       if (isEntryFirst) {
-        taken.push(entry as TrieEntry)
+        taken.push(entry as EncodedEntry)
       } else {
         this.#bufferAt++
-        if (change?.value !== undefined) taken.push(change)
+        if (change?.value !== undefined) taken.push(await encodeEntry(change, this.#sink))
       }
     }
     return taken
   }
 
   /** Puts entries in front of all that is left. */
-  unread(entries: readonly TrieEntry[]): void {
+  unread(entries: readonly EncodedEntry[]): void {
     this.#entries = [...entries, ...this.#entries.slice(this.#entriesAt)]
     this.#entriesAt = 0
   }

@@ -54,8 +54,9 @@ async function readWhole(file: LocalFile): Promise<Uint8Array | undefined> {
     let length = 0
     while (length < bytes.length) {
       const { bytesRead } = await handle.read(bytes, length)
-      if (bytesRead === 0) return bytes.subarray(0, length)
       length += bytesRead
+      // A read cut short just where the file was said to end has seen its end.
+      if (bytesRead === 0 || length === file.sizeBytes) return bytes.subarray(0, length)
     }
     return undefined
   } catch (error) {

@@ -2,13 +2,13 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { GonkError } from '../core/errors.ts'
 
-/** Throws BAD_HOST unless the Host header (`NAME` or `NAME:PORT`) names one of `hosts` (lower case). */
+/** Throws BAD_HOST unless the Host header (`NAME` or `NAME:PORT`) is one of `hosts`, lower case. */
 export function checkHost(header: string | undefined, hosts: ReadonlySet<string>): void {
   const name = /^(?:\[([^\]]+)\]|([^:]+))(?::\d*)?$/.exec(header ?? '')
   const host = (name?.[1] ?? name?.[2])?.toLowerCase()
   if (host !== undefined && hosts.has(host)) return
   throw new GonkError('BAD_HOST', `this node is not addressed as ${host ?? 'nothing'}`, {
-    hint: 'use the address the daemon listens on, or add the name with `gonk-node config set hosts …`',
+    hint: 'use the address it listens on, or add the name with `gonk-node config set hosts …`',
   })
 }
 

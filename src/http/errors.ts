@@ -30,7 +30,8 @@ export function sendProblem(error: unknown, request: FastifyRequest, reply: Fast
 
 export function logFailure(error: GonkError, request: FastifyRequest): void {
   const fields = { code: error.code, method: request.method, url: request.url }
-  if (error.code === 'INTERNAL') request.log.error({ ...fields, err: error.cause ?? error }, 'failed')
+  if (error.code === 'INTERNAL')
+    request.log.error({ ...fields, err: error.cause ?? error }, 'failed')
   else request.log.debug({ ...fields, reason: error.message }, 'refused')
 }
 

@@ -13,7 +13,7 @@ export type Operation = (
 ) => Promise<unknown>
 
 /**
- * Runs an operation and yields its lines: {"progress"} (the newest only, never piling up), {"object"},
+ * Runs an operation and yields its lines: {"progress"} (only the newest), {"object"}, and
  * at the end {"result"}. What the operation throws is thrown.
  */
 export async function* operationLines(run: Operation, signal: AbortSignal): AsyncGenerator<string> {

@@ -1,5 +1,5 @@
-// The HTTP server without a socket: limits, the Host check, /healthz, and one plugin per dialect. Tests use
-// `inject`; daemon.ts listens.
+// The HTTP server without a socket: limits, the Host check, /healthz, and one plugin per dialect.
+// Tests use `inject`; daemon.ts listens.
 import { LogController, fastify } from 'fastify'
 import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
 import { apiPrefix } from '../client/routes.ts'
@@ -55,7 +55,7 @@ export function buildServer(api: NodeApi, options: ServerOptions): FastifyInstan
   app.get('/healthz', async () => ({ ok: true, version: options.version }))
   app.get('/', async (_request, reply) => {
     reply.type('text/plain; charset=utf-8')
-    return `gonk-node ${options.version} runs here. The API is at ${apiPrefix}; see \`gonk-node help\`.\n`
+    return `gonk-node ${options.version} runs here. The API is at ${apiPrefix}.\n`
   })
   app.register(apiPlugin, {
     prefix: apiPrefix,

@@ -3,7 +3,7 @@ import type { DatasetId, EventId } from '../core/ids.ts'
 import { hexOf } from '../core/ids.ts'
 import { type Database, DATABASE_FORMAT, del, put } from './database.ts'
 import { DatasetLog } from './dataset-log.ts'
-import { concat, homeKey, rangeOf, tables, type Table, u32, utf8, hex } from './keys.ts'
+import { datasetPrefix, hex, homeKey, rangeOf, type Table, tables } from './keys.ts'
 import { decodeRow, encodeRow } from './rows.ts'
 
 export interface DatasetRow {
@@ -19,6 +19,9 @@ export interface DatasetRow {
 export interface CatalogEntry extends DatasetRow {
   readonly id: DatasetId
 }
+
+/** Fields to set, or to drop when undefined. */
+type Changed<T> = { [K in keyof T]?: T[K] | undefined }
 
 /** Tables without an ordinal. */
 const HOME_TABLES = new Set<Table>(['home', 'datasets', 'events', 'nodes', 'held', 'refs', 'prefetched'])
@@ -66,7 +69,7 @@ export class Catalog {
     return entry
   }
 
-  async update(id: DatasetId, change: Partial<Omit<DatasetRow, 'ordinal'>>): Promise<CatalogEntry> {
+  async update(id: DatasetId, change: Changed<Omit<DatasetRow, 'ordinal'>>): Promise<CatalogEntry> {
     const merged = { ...(this.#entries.get(id) as CatalogEntry), ...change }
     const entry = Object.fromEntries(
       Object.entries(merged).filter(([, value]) => value !== undefined),
@@ -89,9 +92,9 @@ export class Catalog {
       if (deletions.length >= 1_000) await this.#db.batch(deletions.splice(0))
     }
     await this.#db.batch(deletions)
-    for (const [name, letter] of Object.entries(tables)) {
+    for (const name of Object.keys(tables)) {
       if (HOME_TABLES.has(name as Table)) continue
-      await this.#db.clear(rangeOf(concat(utf8(letter), u32(entry.ordinal))))
+      await this.#db.clear(rangeOf(datasetPrefix(name as Table, entry.ordinal)))
     }
   }
 

@@ -1,12 +1,13 @@
 // What one dataset remembers: typed reads of its tables, and the writes that batches are made of.
 // Nothing here decides anything, and no write happens but through `commit`.
+import { compareClaims } from '../core/claims.ts'
 import type { NameClaim, Version } from '../core/state.ts'
 import { type DatasetId, type EventId, hexOf, type ObjectId } from '../core/ids.ts'
 import { type Database, del, put, type Write } from './database.ts'
 import {
   concat,
   DATASET_PREFIX_BYTES,
-  datasetKey,
+  datasetPrefix,
   endOf,
   hex,
   homeKey,
@@ -56,10 +57,20 @@ function ownedOf(bytes: Uint8Array): OwnedName {
   return { object: hexOf(object) as ObjectId, content, sizeBytes }
 }
 
+function claimsOf(space: NameClaim['space'], name: string, bytes: Uint8Array): NameClaim[] {
+  return decodeRow<[Uint8Array, Uint8Array][]>(bytes).map(([date, object]) => ({
+    space,
+    name,
+    date,
+    object: hexOf(object) as ObjectId,
+  }))
+}
+
 export class DatasetLog {
   readonly id: DatasetId
   readonly ordinal: number
   readonly #db: Database
+  readonly #prefixes = new Map<Table, Uint8Array>()
 
   constructor(db: Database, id: DatasetId, ordinal: number) {
     this.#db = db
@@ -284,50 +295,61 @@ export class DatasetLog {
     return found
   }
 
-  setClaim(claim: NameClaim, isClaimed: boolean): Write {
-    const space = Uint8Array.of(SPACES.indexOf(claim.space))
-    const key = this.#key('names', space, claim.name, ZERO, claim.date, hex(claim.object))
-    return isClaimed ? put(key) : del(key)
+  /** Claims on each of the names, earliest first. */
+  async claimsOnMany(
+    names: readonly { space: NameClaim['space']; name: string }[],
+  ): Promise<NameClaim[][]> {
+    const rows = await this.#db.getMany(names.map(({ space, name }) => this.#nameKey(space, name)))
+    return rows.map((bytes, i) => {
+      const { space, name } = names[i] as { space: NameClaim['space']; name: string }
+      return bytes === undefined ? [] : claimsOf(space, name, bytes)
+    })
   }
 
-  /** All claims on exactly this name, earliest first. */
-  claimsOn(space: NameClaim['space'], name: string): AsyncIterable<NameClaim> {
-    return this.#claims(rangeOf(this.#nameKey(space, concat(utf8(name), ZERO))))
-  }
-
-  async hasClaim(space: NameClaim['space'], name: string): Promise<boolean> {
-    const range = rangeOf(this.#nameKey(space, concat(utf8(name), ZERO)))
-    for await (const _ of this.#db.keys({ ...range, limit: 1 })) return true
-    return false
+  /** Claims on exactly this name, earliest first. */
+  async claimsOn(space: NameClaim['space'], name: string): Promise<NameClaim[]> {
+    const [claims] = await this.claimsOnMany([{ space, name }])
+    return claims ?? []
   }
 
   /** All claims on names below `name/`. */
   claimsUnder(space: NameClaim['space'], name: string): AsyncIterable<NameClaim> {
-    return this.#claims(rangeOf(this.#nameKey(space, utf8(`${name}/`))))
+    return this.#claims(space, rangeOf(this.#nameKey(space, `${name}/`)))
   }
 
   /** All claims of a space in name order, after `name`. */
   claims(space: NameClaim['space'], after?: string): AsyncIterable<NameClaim> {
-    const whole = rangeOf(this.#nameKey(space))
-    if (after === undefined) return this.#claims(whole)
-    return this.#claims({ ...whole, gte: endOf(this.#nameKey(space, concat(utf8(after), ZERO))) })
+    const { gte, lt } = rangeOf(this.#nameKey(space, ''))
+    if (after === undefined) return this.#claims(space, { gte, lt })
+    return this.#claims(space, { gte: concat(this.#nameKey(space, after), ZERO), lt })
   }
 
-  #nameKey(space: NameClaim['space'], rest: Uint8Array = new Uint8Array(0)): Uint8Array {
-    return this.#key('names', Uint8Array.of(SPACES.indexOf(space)), rest)
+  putClaims(space: NameClaim['space'], name: string, claims: readonly NameClaim[]): Write {
+    const key = this.#nameKey(space, name)
+    if (claims.length === 0) return del(key)
+    const sorted = claims.toSorted(compareClaims)
+    return put(key, encodeRow(sorted.map(({ date, object }) => [date, hex(object)])))
   }
 
-  async *#claims(range: Range): AsyncIterable<NameClaim> {
-    for await (const key of this.#db.keys(range)) {
-      const object = key.length - 32
-      const date = object - 80
-      yield {
-        space: SPACES[key[DATASET_PREFIX_BYTES] as number] as NameClaim['space'],
-        name: textOf(key.subarray(DATASET_PREFIX_BYTES + 1, date - 1)),
-        date: key.slice(date, object),
-        object: hexOf(key.subarray(object)) as ObjectId,
-      }
+  #nameKey(space: NameClaim['space'], name: string): Uint8Array {
+    return this.#key('names', Uint8Array.of(SPACES.indexOf(space)), name)
+  }
+
+  async *#claims(space: NameClaim['space'], range: Range): AsyncIterable<NameClaim> {
+    for await (const [key, value] of this.#db.iterator(range)) {
+      yield* claimsOf(space, textOf(key.subarray(DATASET_PREFIX_BYTES + 1)), value)
     }
+  }
+
+  /** How many file names below each of the directories are claimed. */
+  async claimedBelow(directories: readonly string[]): Promise<number[]> {
+    const rows = await this.#db.getMany(directories.map((path) => this.#key('directories', path)))
+    return rows.map((bytes) => (bytes === undefined ? 0 : decodeRow<number>(bytes)))
+  }
+
+  putClaimedBelow(directory: string, count: number): Write {
+    const key = this.#key('directories', directory)
+    return count === 0 ? del(key) : put(key, encodeRow(count))
   }
 
   async owned(names: readonly { space: NameClaim['space']; name: string }[]) {
@@ -397,6 +419,20 @@ export class DatasetLog {
     }
   }
 
+  async countLacking(): Promise<number> {
+    return this.#count('lacking')
+  }
+
+  async countPending(): Promise<number> {
+    return this.#count('pending')
+  }
+
+  async #count(table: Table): Promise<number> {
+    let count = 0
+    for await (const _ of this.#db.keys(rangeOf(this.#key(table)))) count++
+    return count
+  }
+
   // ---- releases
 
   putRelease(tag: string, date: Uint8Array, event: EventId): Write {
@@ -460,7 +496,12 @@ export class DatasetLog {
   }
 
   #key(table: Table, ...rest: (string | Uint8Array)[]): Uint8Array {
-    return datasetKey(table, this.ordinal, ...rest)
+    let prefix = this.#prefixes.get(table)
+    if (prefix === undefined) {
+      prefix = datasetPrefix(table, this.ordinal)
+      this.#prefixes.set(table, prefix)
+    }
+    return concat(prefix, ...rest.map((part) => (typeof part === 'string' ? utf8(part) : part)))
   }
 
   async #all<T>(

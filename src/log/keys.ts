@@ -1,6 +1,5 @@
 // The key space of the database. Every key is: table (1 byte) ‖ dataset ordinal (u32) ‖ rest, fixed
 // width and big-endian wherever order matters. Tables of the whole home have no ordinal.
-import { bytesOfHex, hexOf } from '../core/ids.ts'
 
 /** One byte each; never reuse a letter. */
 export const tables = {
@@ -45,8 +44,10 @@ export const tables = {
   dirty: 'X',
   /** object id → object row. */
   objects: 'O',
-  /** space ‖ name ‖ 0 ‖ date ‖ object id. */
+  /** space ‖ name → claims on it: date and object id. */
   names: 'C',
+  /** path of a directory → how many names below it are claimed. */
+  directories: 'U',
   /** space ‖ name → object that owns the name in the snapshot, and its size. */
   owned: 'Y',
   /** content CID ‖ date ‖ object id. */
@@ -64,12 +65,17 @@ export const tables = {
 } as const
 
 export type Table = keyof typeof tables
-type Part = string | Uint8Array
 
 const NONE = new Uint8Array(0)
+const decoder = new TextDecoder()
+const letters = Object.fromEntries(
+  Object.entries(tables).map(([table, letter]) => [table, Buffer.from(letter)]),
+) as unknown as Record<Table, Uint8Array>
 
 export function concat(...parts: Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0))
+  let length = 0
+  for (const part of parts) length += part.length
+  const bytes = Buffer.allocUnsafe(length)
   let offset = 0
   for (const part of parts) {
     bytes.set(part, offset)
@@ -79,14 +85,14 @@ export function concat(...parts: Uint8Array[]): Uint8Array {
 }
 
 export function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4)
-  new DataView(bytes.buffer).setUint32(0, value)
+  const bytes = Buffer.allocUnsafe(4)
+  bytes.writeUInt32BE(value)
   return bytes
 }
 
 export function u64(value: number): Uint8Array {
-  const bytes = new Uint8Array(8)
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(value))
+  const bytes = Buffer.allocUnsafe(8)
+  bytes.writeBigUInt64BE(BigInt(value))
   return bytes
 }
 
@@ -94,20 +100,18 @@ export function numberOfU64(bytes: Uint8Array): number {
   return Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0))
 }
 
-export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)
-export const textOf = (bytes: Uint8Array): string => new TextDecoder().decode(bytes)
-export const hex = bytesOfHex
-export const hexText = hexOf
+export const utf8 = (text: string): Uint8Array => Buffer.from(text)
+export const textOf = (bytes: Uint8Array): string => decoder.decode(bytes)
+export const hex = (text: string): Uint8Array => Buffer.from(text, 'hex')
 
 /** A key of a table of the whole home. */
 export function homeKey(table: Table, ...rest: Uint8Array[]): Uint8Array {
-  return concat(utf8(tables[table]), ...rest)
+  return concat(letters[table], ...rest)
 }
 
-/** A key of one dataset's table; strings are UTF-8. */
-export function datasetKey(table: Table, ordinal: number, ...rest: Part[]): Uint8Array {
-  const parts = rest.map((part) => (typeof part === 'string' ? utf8(part) : part))
-  return concat(utf8(tables[table]), u32(ordinal), ...parts)
+/** What all keys of one dataset's table begin with. */
+export function datasetPrefix(table: Table, ordinal: number): Uint8Array {
+  return concat(letters[table], u32(ordinal))
 }
 
 /** Bytes after the table letter and the ordinal. */
@@ -115,7 +119,7 @@ export const DATASET_PREFIX_BYTES = 5
 
 /** The first key after all keys that begin with `prefix`. */
 export function endOf(prefix: Uint8Array): Uint8Array {
-  const end = prefix.slice()
+  const end = new Uint8Array(prefix)
   for (let i = end.length - 1; i >= 0; i--) {
     if (end[i] !== 0xff) {
       end[i] = (end[i] as number) + 1

@@ -12,7 +12,7 @@ import { StreamReader, writeBytes } from './streams.ts'
 import { pause, turn, Wakeup } from './wakeup.ts'
 
 export interface BlockServerNeeds {
-  readonly block: NetworkHandlers['block']
+  readonly handlers: Pick<NetworkHandlers, 'block'>
   readonly conduct: PeerConduct
   readonly stopped: AbortSignal
 }
@@ -60,7 +60,8 @@ export async function serveBlocks(
     const dataset = await questions.readDataset()
     void questions.readAll()
     const out = new Outbox(stream, serverLimits.stallTimeoutMs, signal)
-    const lookUp = (cid: CID): Promise<Uint8Array | undefined> => needs.block(peer, dataset, cid)
+    const lookUp = (cid: CID): Promise<Uint8Array | undefined> =>
+      needs.handlers.block(peer, dataset, cid)
     await answerAll(questions, lookUp, out, () =>
       pause(needs.conduct.requestDelayMs(peer, 0), signal),
     )

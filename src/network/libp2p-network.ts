@@ -289,14 +289,14 @@ export class Libp2pNetwork implements Network {
 
   // -------------------------------------------------------------- inside
 
-  async #serve({ request, block }: NetworkHandlers): Promise<void> {
+  async #serve(handlers: NetworkHandlers): Promise<void> {
     const conduct = this.#conduct
     const stopped = this.#stopped.signal
     await this.#host.handle(
       SYNC_PROTOCOL,
       (stream, connection) =>
         this.#guard(stream, connection, (peer) =>
-          serveRequests(stream, peer, { handle: request, conduct, stopped }, this.#limits),
+          serveRequests(stream, peer, { handlers, conduct, stopped }, this.#limits),
         ),
       // Twice what a client opens: streams that end here may still be open there.
       {
@@ -308,7 +308,7 @@ export class Libp2pNetwork implements Network {
       BLOCKS_PROTOCOL,
       (stream, connection) =>
         this.#guard(stream, connection, (peer) =>
-          serveBlocks(stream, peer, { block, conduct, stopped }, this.#limits),
+          serveBlocks(stream, peer, { handlers, conduct, stopped }, this.#limits),
         ),
       { maxInboundStreams: this.#limits.blockStreamsMax, maxOutboundStreams: 32 },
     )

@@ -41,7 +41,7 @@ const READ_BUFFER_BYTES = 256 * 1024
 // ---------------------------------------------------------------- server
 
 export interface RpcServerNeeds {
-  readonly handle: NetworkHandlers['request']
+  readonly handlers: Pick<NetworkHandlers, 'request'>
   readonly conduct: PeerConduct
   readonly stopped: AbortSignal
 }
@@ -50,7 +50,7 @@ export interface RpcServerNeeds {
 export async function serveRequests(
   stream: Stream,
   peer: PeerId,
-  { handle, conduct, stopped }: RpcServerNeeds,
+  { handlers, conduct, stopped }: RpcServerNeeds,
   limits: RpcLimits,
 ): Promise<void> {
   const reader = new StreamReader(stream, READ_BUFFER_BYTES)
@@ -68,7 +68,7 @@ export async function serveRequests(
       }
       await pause(conduct.requestDelayMs(peer, length), signal)
       const body = await reader.read(length, limits.requestTimeoutMs, signal)
-      const answer = await handle(peer, body, signal)
+      const answer = await handlers.request(peer, body, signal)
       if (answer.length > limits.responseBytesMax) {
         throw new GonkError('INTERNAL', `an answer of ${answer.length} bytes`)
       }

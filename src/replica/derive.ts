@@ -18,6 +18,7 @@ import type { Write } from '../log/database.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { ProposalRow } from '../log/rows.ts'
 import { assert } from './assert.ts'
+import { type ClaimChange, claimWrites } from './claim-writes.ts'
 
 export interface StateCounts {
   /** Live files and schemas. */
@@ -169,7 +170,7 @@ async function deriveObjects(
   const ids = [...changes.keys()]
   const rows = await log.versions(ids)
   const wanted = new Map<string, { content: Uint8Array; sizeBytes: number }>()
-  const names = new Map<string, [NameClaim['space'], string]>()
+  const claims: ClaimChange[] = []
   let total = counts
   ids.forEach((id, i) => {
     // Rows keep what a purge hides: the purge itself may yet lose its acceptance.
@@ -179,11 +180,10 @@ async function deriveObjects(
     const after = objectRowOf(id, next, frozen)
     writes.push(log.putVersions(id, next))
     writes.push(...indexWrites(log, before, after), ...contentWrites(log, before, after, wanted))
-    for (const claim of [before.claim, after.claim]) {
-      if (claim) names.set(`${claim.space}:${claim.name}`, [claim.space, claim.name])
-    }
+    claims.push({ before: before.claim, after: after.claim })
     total = counted(counted(total, before, -1), after, 1)
   })
+  const names = await claimWrites(log, claims, writes)
   const contents = [...wanted.values()]
   const held = await needs.areHeld(contents.map(({ content }) => content))
   contents.forEach(({ content, sizeBytes }, i) => {
@@ -192,7 +192,7 @@ async function deriveObjects(
   if (ids.length > 0) {
     const entry: StateJournalEntry = {
       objects: ids.map((id) => Buffer.from(id, 'hex')),
-      names: [...names.values()],
+      names: names.map(({ space, name }) => [space, name]),
     }
     writes.push(log.appendJournal('stateJournal', journalNumber, entry))
     writes.push(log.putMeta('counts', total))
@@ -210,8 +210,6 @@ function applied(versions: readonly Version[], changes: readonly VersionChange[]
 
 function indexWrites(log: DatasetLog, before: ObjectRow, after: ObjectRow): Write[] {
   const writes: Write[] = []
-  if (before.claim) writes.push(log.setClaim(before.claim, false))
-  if (after.claim) writes.push(log.setClaim(after.claim, true))
   for (const [row, isHeld] of [[before, false], [after, true]] as const) {
     const content = row.current?.content
     const head = row.heads[0]

@@ -31,49 +31,51 @@ export async function ownershipOf(
 ): Promise<Ownership> {
   const names = new Map<string, Name>()
   const winners = new Map<string, NameClaim>()
-  const isClaimed = claimedPrefixes(log)
-  for (const { space, name } of touched) {
-    if (names.has(keyOf(space, name))) continue
-    names.set(keyOf(space, name), { space, name })
-    const claims = await claimsInScope(log, space, name, isClaimed)
-    for (const claim of claims) names.set(keyOf(space, claim.name), claim)
-    for (const claim of ownersOf(claims, frozen).owning) winners.set(keyOf(space, claim.name), claim)
+  for await (const scope of scopesOf(log, touched)) {
+    for (const name of scope.names) names.set(keyOf(name.space, name.name), name)
+    for (const claim of ownersOf(scope.claims, frozen).owning) {
+      winners.set(keyOf(claim.space, claim.name), claim)
+    }
   }
   return changesOf(log, [...names.values()], winners, frozen)
 }
 
 const keyOf = (space: string, name: string): string => `${space}:${name}`
 
-/** Whether a prefix is claimed, each looked up once. */
-function claimedPrefixes(log: DatasetLog) {
-  const known = new Map<string, boolean>()
-  return async (space: NameClaim['space'], prefix: string): Promise<boolean> => {
-    const before = known.get(prefix)
-    if (before !== undefined) return before
-    const isClaimed = await log.hasClaim(space, prefix)
-    known.set(prefix, isClaimed)
-    return isClaimed
-  }
+interface Scope {
+  readonly names: readonly Name[]
+  /** All claims that can stand in each other's way. */
+  readonly claims: readonly NameClaim[]
 }
 
-async function claimsInScope(
-  log: DatasetLog,
-  space: NameClaim['space'],
-  name: string,
-  isClaimed: ReturnType<typeof claimedPrefixes>,
-): Promise<NameClaim[]> {
-  const claimed = new Set<string>()
-  for (const prefix of pathPrefixesOf(space, name)) {
-    if (!(await isClaimed(space, prefix))) continue
-    claimed.add(prefix)
-    break
+/**
+ * Claims that decide about the touched names, in scopes that do not concern each other. Nearly
+ * always a name stands alone, which three reads for all of them tell.
+ */
+async function* scopesOf(log: DatasetLog, touched: readonly Name[]): AsyncIterable<Scope> {
+  const files = touched.filter(({ space }) => space === 'file').map(({ name }) => name)
+  const prefixes = [...new Set(files.flatMap((name) => pathPrefixesOf('file', name)))]
+  const [onNames, onPrefixes, below] = await Promise.all([
+    log.claimsOnMany(touched),
+    log.claimsOnMany(prefixes.map((name) => ({ space: 'file' as const, name }))),
+    log.claimedBelow(files),
+  ])
+  const claimed = new Set(prefixes.filter((_, i) => (onPrefixes[i] ?? []).length > 0))
+  const crowded = new Set(files.filter((_, i) => (below[i] ?? 0) > 0))
+  const tops = new Map<string, Name[]>()
+  for (const [i, name] of touched.entries()) {
+    const { top } = claimScopeOf(name.space, name.name, (prefix) => claimed.has(prefix))
+    if (name.space === 'schema' || (top === name.name && !crowded.has(top))) {
+      yield { names: [name], claims: onNames[i] ?? [] }
+    } else {
+      tops.set(top, [...(tops.get(top) ?? []), name])
+    }
   }
-  const scope = claimScopeOf(space, name, (prefix) => claimed.has(prefix))
-  const claims: NameClaim[] = []
-  for await (const claim of log.claimsOn(space, scope.top)) claims.push(claim)
-  if (scope.under === undefined) return claims
-  for await (const claim of log.claimsUnder(space, scope.top)) claims.push(claim)
-  return claims
+  for (const [top, names] of tops) {
+    const claims = await log.claimsOn('file', top)
+    for await (const claim of log.claimsUnder('file', top)) claims.push(claim)
+    yield { names: [...names, ...claims], claims }
+  }
 }
 
 async function changesOf(

@@ -29,6 +29,8 @@ export interface ReplicaNeeds {
   readonly crypto: Crypto
   readonly clock: Clock
   readonly logger: Logger
+  /** Bytes of undecided proposals of others that are kept. @default no limit */
+  readonly poolBytesMax?: number
 }
 
 export interface Submission {
@@ -59,6 +61,7 @@ export interface EventSets {
   readonly pool: { readonly root: CID | undefined; readonly count: number }
 }
 
+type ActingBody = Exclude<OwnerBody, { kind: 'unknown' }>
 type Listener = (events: readonly Event[], origin: Origin) => void
 
 /** `own`: made here, and durable before `stored` is told; else the peer it came from. */
@@ -75,7 +78,7 @@ export class Replica {
   readonly #listeners = new Set<Listener>()
   readonly #recent = new Map<EventId, Proposal>()
   #authority: Authority
-  #counters: Counters = { arrival: 0, eventJournal: 0 }
+  #counters: Counters = { arrival: 0, eventJournal: 0, poolBytes: 0 }
   #stateJournal = 0
   #counts: StateCounts = { objects: 0, versions: 0, annotations: 0 }
   #trees: Trees = noTrees
@@ -103,6 +106,7 @@ export class Replica {
     this.#counters = {
       arrival: await log.nextNumber('arrivals'),
       eventJournal: await log.nextNumber('eventJournal'),
+      poolBytes: (await log.meta<number>('poolBytes')) ?? 0,
     }
     this.#stateJournal = await log.nextNumber('stateJournal')
     this.#counts = (await log.meta<StateCounts>('counts')) ?? this.#counts
@@ -183,26 +187,62 @@ export class Replica {
    */
   async act(
     signer: Signer,
-    body: Exclude<OwnerBody, { kind: 'unknown' }>,
+    body: ActingBody,
     check: (tenure: Tenure) => Promise<void> = async () => {},
   ): Promise<Event> {
     return this.#author(signer, async () => {
-      const tenure = this.tenureOf(signer.publicKey)
-      if (tenure === undefined) {
-        throw new GonkError('NOT_OWNER', `key ${signer.publicKey} is not an owner`)
-      }
+      const tenure = this.#actingTenure(signer)
       await check(tenure)
-      const { parents, depth } = await this.#authority.frontier(limits.parentsMax)
-      return {
-        family: 'owner',
-        dataset: this.id,
-        tenure: tenure.id,
-        depth,
-        parents,
-        body,
-        claimedAtMs: this.#needs.clock.nowMs(),
-      }
+      return this.#ownerDraft(tenure, body, await this.#authority.frontier(limits.parentsMax))
     })
+  }
+
+  /** What an owner event signed now would cite. */
+  async frontier(): Promise<readonly EventId[]> {
+    return this.#mutex.run(async () => {
+      const { parents } = await this.#authority.frontier(limits.parentsMax)
+      return parents
+    })
+  }
+
+  /** As {@link act}, unless other events came since `parents` was the frontier. */
+  async actOn(
+    signer: Signer,
+    body: ActingBody,
+    parents: readonly EventId[],
+  ): Promise<Event | undefined> {
+    let isCurrent = true
+    const event = this.#author(signer, async () => {
+      const frontier = await this.#authority.frontier(limits.parentsMax)
+      isCurrent = frontier.parents.join() === parents.join()
+      if (!isCurrent) throw new GonkError('STALE_BASE', 'other events came first')
+      return this.#ownerDraft(this.#actingTenure(signer), body, frontier)
+    })
+    return event.catch((error: unknown) => {
+      if (isCurrent) throw error
+      return undefined
+    })
+  }
+
+  #actingTenure(signer: Signer): Tenure {
+    const tenure = this.tenureOf(signer.publicKey)
+    if (tenure) return tenure
+    throw new GonkError('NOT_OWNER', `key ${signer.publicKey} is not an owner`)
+  }
+
+  #ownerDraft(
+    tenure: Tenure,
+    body: ActingBody,
+    frontier: { parents: readonly EventId[]; depth: number },
+  ): Draft {
+    return {
+      family: 'owner',
+      dataset: this.id,
+      tenure: tenure.id,
+      ...frontier,
+      body,
+      claimedAtMs: this.#needs.clock.nowMs(),
+    }
   }
 
   async #author(signer: Signer, draft: () => Promise<Draft>): Promise<Event> {
@@ -232,7 +272,10 @@ export class Replica {
       authority: this.#authority,
       sha256: this.#needs.crypto.sha256,
     }
-    const stored = await store(needs, this.#counters, events, { own: origin === 'own' })
+    const stored = await store(needs, this.#counters, events, {
+      own: origin === 'own',
+      poolBytesMax: this.#needs.poolBytesMax ?? Number.POSITIVE_INFINITY,
+    })
     this.#failed = false
     for (const event of stored.stored) if (event.family === 'proposal') this.#remember(event)
     return stored

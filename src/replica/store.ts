@@ -30,6 +30,15 @@ export interface StoreNeeds {
 export interface Counters {
   arrival: number
   eventJournal: number
+  /** Bytes of proposals that no owner event names. */
+  poolBytes: number
+}
+
+export interface StoreOptions {
+  /** Made on this node: on disk before it resolves. */
+  readonly own: boolean
+  /** Undecided proposals of others beyond this are refused. */
+  readonly poolBytesMax: number
 }
 
 /** The rows of a batch that is being put together: reads see them before they are on disk. */
@@ -46,17 +55,15 @@ class Draft {
   readonly poolOut = new Set<EventId>()
   readonly named = new Set<EventId>()
   readonly reviews = new Map<EventId, ReviewRow[]>()
+  poolBytesOut = 0
 }
 
-/**
- * Call inside the replica's mutex.
- * @param own made on this node: on disk before it resolves, and its proposals are marked as own.
- */
+/** Call inside the replica's mutex. */
 export async function store(
   needs: StoreNeeds,
   counters: Counters,
   events: readonly Event[],
-  options: { own: boolean },
+  options: StoreOptions,
 ): Promise<Stored> {
   const draft = new Draft()
   const known = await needs.log.hasMany(events.map((event) => event.id))
@@ -65,7 +72,7 @@ export async function store(
     if (event.family === 'genesis') await addGenesis(needs, counters, draft, event)
   }
   for (const event of fresh) {
-    if (event.family === 'proposal') await addProposal(needs, counters, draft, event, options.own)
+    if (event.family === 'proposal') await addProposal(needs, counters, draft, event, options)
   }
   const owners = fresh.filter((event) => event.family === 'owner')
   owners.sort((a, b) => a.depth - b.depth || (a.id < b.id ? -1 : 1))
@@ -106,11 +113,19 @@ async function addProposal(
   counters: Counters,
   draft: Draft,
   event: Proposal,
-  own: boolean,
+  { own, poolBytesMax }: StoreOptions,
 ): Promise<void> {
   const { log } = needs
   const [isWanted] = await log.areWanted([event.id])
   const named = isWanted === true
+  if (!named) {
+    if (!own && counters.poolBytes + event.block.length > poolBytesMax) {
+      const what = `${poolBytesMax} bytes of undecided proposals are here`
+      draft.refused.push({ refused: 'over-quota', what, event: event.id })
+      return
+    }
+    counters.poolBytes += event.block.length
+  }
   const row: ProposalRow = {
     operations: event.operations.length,
     author: event.author,
@@ -240,6 +255,7 @@ async function addReview(
     } else if (!row.named && !draft.named.has(proposal)) {
       draft.named.add(proposal)
       draft.poolIn.delete(proposal)
+      draft.poolBytesOut += row.sizeBytes
       if (!draft.proposals.has(proposal)) draft.poolOut.add(proposal)
     }
     if (row !== undefined && !draft.proposals.has(proposal)) draft.proposals.set(proposal, row)
@@ -304,6 +320,7 @@ async function eventOf(needs: StoreNeeds, id: EventId): Promise<Event | undefine
 
 function finish(needs: StoreNeeds, counters: Counters, draft: Draft): void {
   const { log } = needs
+  counters.poolBytes -= draft.poolBytesOut
   for (const [id, row] of draft.proposals) {
     const named = row.named || draft.named.has(id)
     draft.writes.push(log.putProposal(id, { ...row, named }))
@@ -316,6 +333,7 @@ function finish(needs: StoreNeeds, counters: Counters, draft: Draft): void {
     poolOut: [...draft.poolOut].map(bytesOfHex),
   }
   if (entry.owner.length + entry.poolIn.length + entry.poolOut.length === 0) return
+  draft.writes.push(log.putMeta('poolBytes', counters.poolBytes))
   draft.writes.push(log.appendJournal('eventJournal', counters.eventJournal++, entry))
 }
 

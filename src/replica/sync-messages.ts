@@ -1,6 +1,5 @@
-// Sync and gossip messages ⇄ dag-cbor bytes. Decoding is strict: exactly the fields named here, within
+// Sync requests and answers ⇄ dag-cbor bytes. Decoding is strict: exactly the fields named here, within
 // `syncLimits`; anything else is a Rejection, and never an exception.
-import * as dagCbor from '@ipld/dag-cbor'
 import type { Rejection } from '../core/errors.ts'
 import {
   bytesOfHex,
@@ -20,6 +19,16 @@ import {
   unpackIds,
   type Width,
 } from '../core/reconcile.ts'
+import {
+  byteString,
+  decoded,
+  encode,
+  list,
+  onlyFields,
+  type Plain,
+  refuse,
+  uint,
+} from './wire-fields.ts'
 
 const KiB = 1024
 const MiB = 1024 * KiB
@@ -34,9 +43,6 @@ export const syncLimits = {
   inlineBytesMax: 64 * KiB,
   /** Ids of one `get`. */
   getIdsMax: 4_096,
-  /** Events above this are announced by id (`news`) and not sent in gossip. */
-  gossipEventBytesMax: 16 * KiB,
-  gossipBytesMax: 17 * KiB,
 } as const
 
 export const SYNC_VERSION = 1
@@ -112,18 +118,6 @@ export type SyncResponse =
       readonly done: number
     }
 
-export interface Have {
-  readonly roots: Roots
-  /** CID bytes of the snapshot block, and of the state tree. */
-  readonly snapshot?: Uint8Array
-  readonly state?: Uint8Array
-}
-
-export type GossipMessage =
-  | { readonly k: 'event'; readonly block: Uint8Array }
-  | { readonly k: 'news'; readonly id: EventId; readonly sizeBytes: number; readonly kind: string }
-  | ({ readonly k: 'have' } & Have)
-
 // ---------------------------------------------------------------- encoding
 
 export function encodeRequest(request: SyncRequest): Uint8Array {
@@ -131,7 +125,12 @@ export function encodeRequest(request: SyncRequest): Uint8Array {
   const head = { k, d: cidBytesOf(request.dataset) }
   switch (request.k) {
     case 'hello':
-      return encode({ ...head, v: SYNC_VERSION, ...wireOfRoots(request.roots), r: request.snapshot })
+      return encode({
+        ...head,
+        v: SYNC_VERSION,
+        ...wireOfRoots(request.roots),
+        r: request.snapshot,
+      })
     case 'log':
       return encode({ ...head, c: wireOfCursor(request.from), b: request.bytesMax })
     case 'diff': {
@@ -173,33 +172,7 @@ export function encodeResponse(response: SyncResponse, width: Width = 8): Uint8A
   }
 }
 
-export function encodeGossip(message: GossipMessage): Uint8Array {
-  const { k } = message
-  switch (message.k) {
-    case 'event':
-      return encode({ k, b: message.block })
-    case 'news':
-      return encode({ k, i: bytesOfHex(message.id), z: message.sizeBytes, t: message.kind })
-    case 'have':
-      return encode({ k, ...wireOfRoots(message.roots), r: message.snapshot, t: message.state })
-  }
-}
-
-/** What to publish about a new event: the event itself, or its id when it is large. */
-export function gossipOf(event: { id: EventId; block: Uint8Array; kind: string }): GossipMessage {
-  const { id, block, kind } = event
-  if (block.length <= syncLimits.gossipEventBytesMax) return { k: 'event', block }
-  return { k: 'news', id, sizeBytes: block.length, kind }
-}
-
-/** Leaves out what is undefined, which dag-cbor cannot say. */
-function encode(fields: Record<string, unknown>): Uint8Array {
-  return dagCbor.encode(
-    Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)),
-  )
-}
-
-function wireOfRoots({ owner, pool }: Roots) {
+export function wireOfRoots({ owner, pool }: Roots) {
   return { o: [owner.root, owner.count], p: [pool.root, pool.count] }
 }
 
@@ -214,12 +187,6 @@ function wireOfPart(part: Part, width: Width) {
 
 // ---------------------------------------------------------------- decoding
 
-class Malformed extends Error {}
-
-function refuse(what: string): never {
-  throw new Malformed(what)
-}
-
 export function decodeRequest(bytes: Uint8Array): SyncRequest | Rejection {
   return decoded(bytes, syncLimits.requestBytesMax, (map) => {
     const k = map['k']
@@ -227,7 +194,8 @@ export function decodeRequest(bytes: Uint8Array): SyncRequest | Rejection {
     switch (k) {
       case 'hello':
         onlyFields(map, ['k', 'd', 'v', 'o', 'p'], ['r'])
-        return { k, dataset, roots: rootsOf(map), ...cidField(map, 'r', 'snapshot') }
+        if (map['v'] !== SYNC_VERSION) refuse('version')
+        return { k, dataset, roots: rootsField(map), ...cidField(map, 'r', 'snapshot') }
       case 'log': {
         onlyFields(map, ['k', 'd', 'c', 'b'])
         const bytesMax = uint(map['b'], syncLimits.pageBytesMax)
@@ -264,18 +232,19 @@ export function decodeResponse(bytes: Uint8Array, width: Width = 8): SyncRespons
       }
       case 'hello':
         onlyFields(map, ['k', 'v', 'o', 'p'], ['r'])
-        return { k, roots: rootsOf(map), ...cidField(map, 'r', 'snapshot') }
+        if (map['v'] !== SYNC_VERSION) refuse('version')
+        return { k, roots: rootsField(map), ...cidField(map, 'r', 'snapshot') }
       case 'log': {
         onlyFields(map, ['k', 'o', 'p', 'e'], ['c'])
         const next = map['c'] === undefined ? {} : { next: cursorOf(map['c']) }
-        return { k, roots: rootsOf(map), events: eventsOf(map['e']), ...next }
+        return { k, roots: rootsField(map), events: eventsOf(map['e']), ...next }
       }
       case 'diff':
         return diffOf(map, width)
       case 'get': {
         onlyFields(map, ['k', 'o', 'p', 'e', 'n'])
         const done = uint(map['n'], syncLimits.getIdsMax)
-        return { k, roots: rootsOf(map), events: eventsOf(map['e']), done }
+        return { k, roots: rootsField(map), events: eventsOf(map['e']), done }
       }
       default:
         return refuse('k')
@@ -290,7 +259,7 @@ function diffOf(map: Plain, width: Width): SyncResponse {
   if (typeof extra !== 'boolean' || typeof cut !== 'boolean') refuse('x, t')
   return {
     k: 'diff',
-    roots: rootsOf(map),
+    roots: rootsField(map),
     parts: partsOf(map['n'], width, reconcileLimits.hashPartsMax * 17),
     events: eventsOf(map['e']),
     more: idsOf(map['m'], width, reconcileLimits.lackingMax),
@@ -300,78 +269,8 @@ function diffOf(map: Plain, width: Width): SyncResponse {
   }
 }
 
-export function decodeGossip(bytes: Uint8Array): GossipMessage | Rejection {
-  return decoded(bytes, syncLimits.gossipBytesMax, (map) => {
-    const k = map['k']
-    switch (k) {
-      case 'event': {
-        onlyFields(map, ['k', 'b'])
-        return { k, block: byteString(map['b'], 0, syncLimits.gossipEventBytesMax) }
-      }
-      case 'news': {
-        onlyFields(map, ['k', 'i', 'z', 't'])
-        const kind = map['t']
-        if (typeof kind !== 'string' || kind.length > 64) refuse('t')
-        const id = hexOf(byteString(map['i'], 32)) as EventId
-        return { k, id, sizeBytes: uint(map['z'], limits.eventBytesMax), kind }
-      }
-      case 'have':
-        onlyFields(map, ['k', 'o', 'p'], ['r', 't'])
-        return {
-          k,
-          roots: rootsOf(map),
-          ...cidField(map, 'r', 'snapshot'),
-          ...cidField(map, 't', 'state'),
-        }
-      default:
-        return refuse('k')
-    }
-  })
-}
-
-type Plain = Readonly<Record<string, unknown>>
-
-function decoded<T>(bytes: Uint8Array, bytesMax: number, read: (map: Plain) => T): T | Rejection {
-  if (bytes.length > bytesMax) return { refused: 'too-large', what: `${bytes.length} bytes` }
-  let value: unknown
-  try {
-    value = dagCbor.decode(bytes)
-  } catch (error) {
-    return { refused: 'malformed', what: `not dag-cbor: ${(error as Error).message}` }
-  }
-  try {
-    if (typeof value !== 'object' || value === null) refuse('not a map')
-    return read(value as Plain)
-  } catch (error) {
-    if (error instanceof Malformed) return { refused: 'malformed', what: error.message }
-    throw error
-  }
-}
-
-function onlyFields(map: Plain, required: string[], optional: string[] = []): void {
-  for (const key of required) if (!Object.hasOwn(map, key)) refuse(`${key} is missing`)
-  for (const key of Object.keys(map)) {
-    if (!required.includes(key) && !optional.includes(key)) refuse('unknown field')
-  }
-  if (required.includes('v') && map['v'] !== SYNC_VERSION) refuse('version')
-}
-
-function uint(value: unknown, max: number = Number.MAX_SAFE_INTEGER): number {
-  if (!Number.isSafeInteger(value) || (value as number) < 0) refuse('integer')
-  return (value as number) <= max ? (value as number) : refuse('integer too large')
-}
-
-function byteString(value: unknown, min: number, max: number = min): Uint8Array {
-  if (!(value instanceof Uint8Array)) refuse('bytes')
-  return value.length >= min && value.length <= max ? value : refuse('length of bytes')
-}
-
-function list(value: unknown, min: number, max: number): readonly unknown[] {
-  if (!Array.isArray(value)) refuse('list')
-  return value.length >= min && value.length <= max ? value : refuse('length of list')
-}
-
-function rootsOf(map: Plain): Roots {
+/** The fields `o` and `p`. */
+export function rootsField(map: Plain): Roots {
   const [owner, pool] = [map['o'], map['p']].map((value) => {
     const [root, count] = list(value, 2, 2)
     return { root: byteString(root, 32), count: uint(count) }
@@ -379,7 +278,7 @@ function rootsOf(map: Plain): Roots {
   return { owner: owner as SetRoot, pool: pool as SetRoot }
 }
 
-function cidField<K extends string>(map: Plain, key: string, name: K) {
+export function cidField<K extends string>(map: Plain, key: string, name: K) {
   if (map[key] === undefined) return {} as { [P in K]?: Uint8Array }
   return { [name]: byteString(map[key], CID_BYTES) } as { [P in K]?: Uint8Array }
 }

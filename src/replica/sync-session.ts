@@ -1,6 +1,6 @@
 // One session with one peer: pulls what the peer has and this node lacks, in bytes proportional to the
 // difference. Whatever the peer answers, the work is bounded and the session ends with one result.
-import { GonkError, isRejection, type Rejection, rejections } from '../core/errors.ts'
+import { type Rejection, rejections } from '../core/errors.ts'
 import { type DatasetId, type EventId, eventIdOfBlock, type Sha256 } from '../core/ids.ts'
 import {
   answerProblem,
@@ -15,14 +15,20 @@ import {
 } from '../core/reconcile.ts'
 import type { PeerId } from '../ports.ts'
 import {
-  decodeResponse,
-  encodeRequest,
+  type Ask,
+  fault,
+  FaultError,
+  type PeerFault,
+  RefusedError,
+  RequestError,
+  SyncClient,
+  type Traffic,
+} from './sync-client.ts'
+import {
   type LogCursor,
   type RefusalCode,
   type Roots,
   type SetName,
-  type SyncRequest,
-  type SyncResponse,
   syncLimits,
 } from './sync-messages.ts'
 import { rootsOf, type SyncSource } from './sync-server.ts'
@@ -36,26 +42,6 @@ export interface Submitted {
 
 /** Verifies and stores events, in any order within one call. Known ones are neither stored nor refused. */
 export type Submit = (blocks: readonly Uint8Array[], from: PeerId) => Promise<Submitted>
-
-/** One request to one peer. Throws PEER_FAILED, TIMEOUT. */
-export type Ask = (body: Uint8Array) => Promise<Uint8Array>
-
-/** What a session cost on the wire, without framing. */
-export interface Traffic {
-  readonly roundTrips: number
-  readonly sentBytes: number
-  readonly receivedBytes: number
-}
-
-/** What a peer did that an honest one does not. */
-export type PeerFault =
-  | 'malformed'
-  | 'unasked'
-  | 'invalid-event'
-  | 'absent-events'
-  | 'incomplete-history'
-  | 'inconsistent-hashes'
-  | 'no-progress'
 
 export type SessionEnd =
   /** Both sides hold the same. */
@@ -106,8 +92,8 @@ export interface SessionOptions {
 }
 
 const ROUNDS_MAX = 64
-/** Requests in a row that bring nothing new. A walk is at most a few dozen. */
-const IDLE_REQUESTS_MAX = 256
+/** Rounds in a row that bring nothing, although roots change meanwhile. */
+const IDLE_ROUNDS_MAX = 16
 /** A clone: so little is here that reading the log from its start wastes less than comparing. */
 const LOG_WHEN_TIMES_BEHIND = 8
 const LOG_WHEN_BEHIND_BY = 256
@@ -119,46 +105,16 @@ const PENDING_BYTES_MAX = 4 * 1024 * 1024
 const PROBE_BYTES = 64 * 1024
 const FIRST_GAP = 64
 
-class FaultError extends Error {
-  readonly fault: PeerFault
-  constructor(fault: PeerFault, what: string) {
-    super(what)
-    this.fault = fault
-  }
-}
-
-class RefusedError extends Error {
-  readonly code: RefusalCode
-  constructor(code: RefusalCode) {
-    super(`the peer answers: ${code}`)
-    this.code = code
-  }
-}
-
-/** Counts what goes through `ask`. */
-export function metered(ask: Ask): { readonly ask: Ask; readonly traffic: Traffic } {
-  const traffic = { roundTrips: 0, sentBytes: 0, receivedBytes: 0 }
-  return {
-    traffic,
-    ask: async (body) => {
-      traffic.roundTrips++
-      traffic.sentBytes += body.length
-      const answer = await ask(body)
-      traffic.receivedBytes += answer.length
-      return answer
-    },
-  }
-}
-
 /** Never throws for what the peer does or fails to do; failures of this node's own parts are thrown. */
 export async function runSession(
   needs: SessionNeeds,
   options: SessionOptions = {},
 ): Promise<SessionResult> {
-  const { ask, traffic } = metered(needs.ask)
-  const session = new Session({ ...needs, ask }, options)
+  const client = new SyncClient(needs, options)
+  const session = new Session(needs, options, client)
   const result = (end: SessionEnd, what: string, more: Partial<SessionResult> = {}) => {
-    const { ours, theirs, stored } = session
+    const { ours, stored } = session
+    const { theirs, traffic } = client
     return { end, what, stored, traffic, ...(ours && { ours }), ...(theirs && { theirs }), ...more }
   }
   try {
@@ -175,27 +131,6 @@ export async function runSession(
     if (error instanceof RequestError) return result('unreachable', error.message)
     throw error
   }
-}
-
-/** A failed request, told apart from failures of our own store. */
-class RequestError extends Error {}
-
-/** Asks for whole events by id. @returns those the peer sent, each one that was asked for. */
-export async function fetchEvents(
-  needs: Pick<SessionNeeds, 'dataset' | 'sha256' | 'ask'>,
-  ids: readonly EventId[],
-): Promise<Uint8Array[]> {
-  const { dataset, sha256 } = needs
-  const asked = ids.slice(0, syncLimits.getIdsMax)
-  const bytes = await needs.ask(
-    encodeRequest({ k: 'get', dataset, set: 'owner', width: 32, ids: asked }),
-  )
-  const answer = decodeResponse(bytes)
-  if (isRejection(answer) || answer.k !== 'get') {
-    throw new GonkError('PEER_FAILED', 'the peer did not answer a request for events')
-  }
-  const wanted = new Set<string>(asked)
-  return answer.events.filter((block) => wanted.has(eventIdOfBlock(block, sha256)))
 }
 
 interface Walk {
@@ -216,24 +151,24 @@ interface Walk {
 class Session {
   stored = 0
   ours: Roots | undefined
-  theirs: Roots | undefined
   readonly #needs: SessionNeeds
   readonly #options: SessionOptions
-  #idleRequests = 0
+  readonly #client: SyncClient
   #pending: Uint8Array[] = []
   #pendingBytes = 0
 
-  constructor(needs: SessionNeeds, options: SessionOptions) {
+  constructor(needs: SessionNeeds, options: SessionOptions, client: SyncClient) {
     this.#needs = needs
     this.#options = options
+    this.#client = client
   }
 
   async run(): Promise<SessionEnd> {
     const { source } = this.#needs
     const roots = await this.#ownRoots()
     const snapshot = source.snapshot?.()
-    await this.#request({ k: 'hello', roots, ...(snapshot && { snapshot }) }, 'hello')
-    if (this.#options.isSettled?.(roots, this.#peerRoots())) return 'settled'
+    await this.#client.request({ k: 'hello', roots, ...(snapshot && { snapshot }) }, 'hello')
+    if (this.#options.isSettled?.(roots, this.#client.roots())) return 'settled'
     const owner = await this.#pull('owner')
     if (owner === 'partial') return 'partial'
     const pool = await this.#pull('pool')
@@ -243,9 +178,10 @@ class Session {
 
   async #pull(set: SetName): Promise<'equal' | 'ahead' | 'over-quota' | 'partial'> {
     let width: Width = 8
+    let idleRounds = 0
     for (let round = 0; round < ROUNDS_MAX; round++) {
       const mine = (await this.#ownRoots())[set]
-      const before = this.#peerRoots()[set]
+      const before = this.#client.roots()[set]
       if (sameBytes(mine.root, before.root)) return 'equal'
       if (before.count === 0) return 'ahead'
       const isClone = before.count > mine.count * LOG_WHEN_TIMES_BEHIND + LOG_WHEN_BEHIND_BY
@@ -253,11 +189,14 @@ class Session {
         await this.#readLog(0)
         continue
       }
+      if (idleRounds++ >= IDLE_ROUNDS_MAX)
+        fault('no-progress', 'always new roots, never new events')
       const walk = await this.#walk(set, width)
       if (walk.overQuota) return 'over-quota'
       if (walk.logFrom !== undefined) walk.stored += await this.#readLog(walk.logFrom)
+      if (walk.stored > 0) idleRounds = 0
       const after = (await this.#ownRoots())[set]
-      const theirs = this.#peerRoots()[set]
+      const theirs = this.#client.roots()[set]
       if (sameBytes(after.root, theirs.root)) return 'equal'
       const isStill = sameBytes(before.root, theirs.root)
       const isWhole =
@@ -331,7 +270,7 @@ class Session {
 
   /** One question and its answer; the events in it are taken in. */
   async #diff(set: SetName, width: Width, parts: readonly Part[], walk: Walk) {
-    const reply = await this.#request({ k: 'diff', set, width, parts }, 'diff', width)
+    const reply = await this.#client.request({ k: 'diff', set, width, parts }, 'diff', width)
     const problem = answerProblem(parts, reply.parts)
     if (problem !== undefined) fault('unasked', problem)
     const isLacking = lackingTest(parts, width)
@@ -352,9 +291,9 @@ class Session {
   }
 
   async #get(set: SetName, width: Width, ids: readonly string[], walk: Walk): Promise<void> {
-    for (let at = 0; at < ids.length && !walk.overQuota; ) {
+    for (let at = 0; at < ids.length && !walk.overQuota;) {
       const asked = ids.slice(at, at + syncLimits.getIdsMax)
-      const reply = await this.#request({ k: 'get', set, width, ids: asked }, 'get')
+      const reply = await this.#client.request({ k: 'get', set, width, ids: asked }, 'get')
       if (reply.done < 1 || reply.done > asked.length) fault('malformed', 'a page of nothing')
       const covered = new Set(asked.slice(0, reply.done))
       const open = new Set(covered)
@@ -391,7 +330,7 @@ class Session {
     const { stored, missingParents, refused } = await this.#needs.submit(blocks, this.#needs.peer)
     this.stored += stored
     if (stored > 0) {
-      this.#idleRequests = 0
+      this.#client.progressed()
       this.#options.onStored?.(stored)
     }
     const lie = refused.find((refusal) => rejections[refusal.refused].provable)
@@ -416,7 +355,7 @@ class Session {
     let total = 0
     let cursor: LogCursor = { depth, id: '', skip: 0 }
     let bytesMax: number = depth === 0 ? syncLimits.pageBytesMax : PROBE_BYTES
-    let page = await this.#request({ k: 'log', from: cursor, bytesMax }, 'log')
+    let page = await this.#client.request({ k: 'log', from: cursor, bytesMax }, 'log')
     for (;;) {
       let ahead: Promise<typeof page> | undefined
       if (page.next !== undefined) {
@@ -425,7 +364,7 @@ class Session {
         }
         cursor = page.next
         bytesMax = syncLimits.pageBytesMax
-        ahead = this.#request({ k: 'log', from: cursor, bytesMax }, 'log')
+        ahead = this.#client.request({ k: 'log', from: cursor, bytesMax }, 'log')
         ahead.catch(() => {})
       }
       const { stored, missingParents } = await this.#store(page.events)
@@ -435,47 +374,14 @@ class Session {
     }
   }
 
-  async #request<K extends SyncResponse['k']>(
-    request: RequestBody,
-    k: K,
-    width: Width = 8,
-  ): Promise<Extract<SyncResponse, { k: K }>> {
-    this.#options.signal?.throwIfAborted()
-    if (++this.#idleRequests > IDLE_REQUESTS_MAX) fault('no-progress', 'answers bring nothing new')
-    const { dataset, ask } = this.#needs
-    const body = encodeRequest({ dataset, ...request })
-    const bytes = await ask(body).catch((error: Error) => {
-      throw new RequestError(error.message, { cause: error })
-    })
-    this.#options.signal?.throwIfAborted()
-    const response = decodeResponse(bytes, width)
-    if (isRejection(response)) fault('malformed', response.what)
-    if (response.k === 'no') throw new RefusedError(response.code)
-    if (response.k !== k) fault('malformed', `${response.k} in answer to ${k}`)
-    this.theirs = response.roots
-    return response as Extract<SyncResponse, { k: K }>
-  }
-
   async #ownRoots(): Promise<Roots> {
     this.ours = rootsOf(await this.#needs.source.sets())
     return this.ours
   }
 
-  #peerRoots(): Roots {
-    if (this.theirs === undefined) throw new GonkError('INTERNAL', 'no hello yet')
-    return this.theirs
-  }
-
   #idOf(block: Uint8Array): EventId {
     return eventIdOfBlock(block, this.#needs.sha256)
   }
-}
-
-type WithoutDataset<T> = T extends unknown ? Omit<T, 'dataset'> : never
-type RequestBody = WithoutDataset<SyncRequest>
-
-function fault(code: PeerFault, what: string): never {
-  throw new FaultError(code, what)
 }
 
 function isAfter(next: LogCursor, cursor: LogCursor): boolean {

@@ -61,7 +61,9 @@ const samples: { [Method in keyof NodeApi]: Parameters<NodeApi[Method]> } = {
   listReleases: ['cells'],
   showRelease: ['cells', 'v1/beta $&'],
   share: ['cells'],
-  clone: [{ ref: 'gonk://x?root=y&peer=z', peers: ['/ip4/1.2.3.4/tcp/1'], name: 'n', pinOnly: true }],
+  clone: [
+    { ref: 'gonk://x?root=y&peer=z', peers: ['/ip4/1.2.3.4/tcp/1'], name: 'n', pinOnly: true },
+  ],
   checkout: ['cells@v1', '/tmp/out'],
   verify: ['cells'],
   gc: [],
@@ -156,7 +158,10 @@ describe('who may ask', () => {
 describe('errors', () => {
   it.each(Object.keys(errorCodes) as ErrorCode[])('%s passes through whole', async (code) => {
     const failure = new GonkError(code, 'what happened', { hint: 'do this', details: { n: 1 } })
-    const api = fakeNodeApi({ root: () => Promise.reject(failure), verify: () => Promise.reject(failure) })
+    const api = fakeNodeApi({
+      root: () => Promise.reject(failure),
+      verify: () => Promise.reject(failure),
+    })
     const response = await serverOf(api).inject({
       url: `${apiPrefix}/datasets/cells/root`,
       headers: { authorization },
@@ -306,7 +311,10 @@ describe('long operations', () => {
       }),
     )
     const url = await server.listen({ host: '127.0.0.1', port: 0 })
-    const request = httpRequest(`${url}${apiPrefix}/gc`, { method: 'POST', headers: { authorization } })
+    const request = httpRequest(`${url}${apiPrefix}/gc`, {
+      method: 'POST',
+      headers: { authorization },
+    })
     request.on('error', () => undefined)
     request.end()
     await started.promise

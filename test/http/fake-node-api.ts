@@ -1,5 +1,5 @@
-// A NodeApi that remembers its calls and answers from a script: every method that is not scripted answers
-// `{ok: true}`, or one entry where a list is expected.
+// A NodeApi that remembers its calls and answers from a script: every method that is not scripted
+// answers `{ok: true}`, or one entry where a list is expected.
 import { GonkError } from '../../src/core/errors.ts'
 import type { NodeApi, ObjectInfo, ProgressOptions } from '../../src/api/types.ts'
 import { routes } from '../../src/client/routes.ts'

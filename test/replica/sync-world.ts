@@ -5,11 +5,7 @@ import * as dagCbor from '@ipld/dag-cbor'
 import { type DatasetId, type EventId, eventIdOfBlock } from '../../src/core/ids.ts'
 import type { Prefix, SetNode, SetView } from '../../src/core/reconcile.ts'
 import type { SetName } from '../../src/replica/sync-messages.ts'
-import {
-  createSyncServer,
-  type LogEntry,
-  type SyncSource,
-} from '../../src/replica/sync-server.ts'
+import { createSyncServer, type LogEntry, type SyncSource } from '../../src/replica/sync-server.ts'
 import { runSession, type SessionOptions, type Submitted } from '../../src/replica/sync-session.ts'
 
 export const sha256 = (bytes: Uint8Array): Uint8Array =>
@@ -41,10 +37,7 @@ export class MemorySet implements SetView {
   }
 
   delete(id: EventId): void {
-    if (!this.has(id)) return
-    const rest = this.all().filter((other) => other !== id)
-    Object.assign(this.#top, leaf())
-    for (const other of rest) insert(this.#top, other, 0)
+    if (this.has(id)) remove(this.#top, id, 0)
   }
 
   has(id: EventId): boolean {
@@ -106,6 +99,22 @@ function insert(node: TrieNode, id: EventId, depth: number): void {
   }
 }
 
+function remove(node: TrieNode, id: EventId, depth: number): void {
+  node.count--
+  node.hash = undefined
+  if (node.ids !== undefined) {
+    node.ids = node.ids.filter((other) => other !== id)
+    return
+  }
+  const i = parseInt(id[depth] as string, 16)
+  const child = node.children[i] as TrieNode
+  remove(child, id, depth + 1)
+  if (child.count === 0) node.children[i] = undefined
+  if (node.count > LEAF_MAX) return
+  const ids = idsOf(node).sort()
+  Object.assign(node, { ids, children: [] })
+}
+
 function hashOf(node: TrieNode): Uint8Array {
   node.hash ??= sha256(
     node.ids !== undefined
@@ -143,6 +152,7 @@ function readEvent(block: Uint8Array): TestEvent | undefined {
   try {
     const { h, s, p } = dagCbor.decode(block) as { h: number | null; s: EventId[]; p: EventId[] }
     const id = eventIdOfBlock(block, sha256)
+    if (!Array.isArray(s) || !Array.isArray(p)) return undefined
     return { id, block, depth: h ?? undefined, parents: s, names: p }
   } catch {
     return undefined
@@ -157,6 +167,7 @@ export class World implements SyncSource {
   readonly pool = new MemorySet()
   readonly events = new Map<EventId, TestEvent>()
   readonly #named = new Set<EventId>()
+  #log: LogEntry[] | undefined
   readonly #poolMax: number
   submits = 0
   submitted = 0
@@ -178,16 +189,19 @@ export class World implements SyncSource {
   }
 
   async *log(from: { depth: number; id: string }): AsyncIterable<LogEntry> {
-    const entries = [...this.events.values()]
+    this.#log ??= [...this.events.values()]
       .filter((event) => event.depth !== undefined)
       .map(({ id, depth, names }) => ({ id, depth: depth ?? 0, proposals: names }))
-      .filter(({ depth, id }) => depth > from.depth || (depth === from.depth && id >= from.id))
-    entries.sort((a, b) => a.depth - b.depth || (a.id < b.id ? -1 : 1))
-    yield* entries
+      .sort((a, b) => a.depth - b.depth || (a.id < b.id ? -1 : 1))
+    const start = this.#log.findIndex(
+      ({ depth, id }) => depth > from.depth || (depth === from.depth && id >= from.id),
+    )
+    if (start >= 0) yield* this.#log.slice(start)
   }
 
-  put(...events: TestEvent[]): this {
-    for (const event of events) if (this.#add(event) !== 'stored') throw new Error('cannot put')
+  put(...events: (TestEvent | readonly TestEvent[])[]): this {
+    for (const event of events.flat())
+      if (this.#add(event) !== 'stored') throw new Error('cannot put')
     return this
   }
 
@@ -217,6 +231,7 @@ export class World implements SyncSource {
     const isOwner = event.depth !== undefined || this.#named.has(event.id)
     if (!isOwner && this.pool.count >= this.#poolMax) return 'over-quota'
     this.events.set(event.id, event)
+    this.#log = undefined
     if (isOwner) this.owner.add(event.id)
     else this.pool.add(event.id)
     for (const id of event.names) {

@@ -1,4 +1,5 @@
-// The native API as a Fastify plugin: each row of the route table becomes a route. Mounted at /api/v1.
+// The native API as a Fastify plugin: each row of the route table becomes a route. Mounted at
+// /api/v1.
 import { Readable } from 'node:stream'
 import type { FastifyInstance, FastifyReply, FastifyRequest, FastifySchema } from 'fastify'
 import { problemOf } from '../../client/problem.ts'

@@ -1,0 +1,220 @@
+// What a running node does by itself: answers peers, follows its datasets, fetches their files.
+import type { CID } from 'multiformats/cid'
+import { GonkError, rejections } from '../core/errors.ts'
+import { type DatasetId, type EventId, hexOf, textOfEventId } from '../core/ids.ts'
+import type { NetworkHandlers, PeerId } from '../ports.ts'
+import { encodeGossip, gossipOf } from '../replica/gossip-messages.ts'
+import type { Replica } from '../replica/replica.ts'
+import { SyncLoop } from '../replica/sync-loop.ts'
+import { createSyncServer, type SyncSource } from '../replica/sync-server.ts'
+import type { SessionEnd, Submitted } from '../replica/sync-session.ts'
+import { syncSourceOf } from '../replica/sync-source.ts'
+import type { NodeContext } from './context.ts'
+import type { ProgressOptions } from './types.ts'
+
+/** A dataset that peers may ask about. */
+interface Shared {
+  readonly replica: Replica
+  readonly source: SyncSource
+  /** Absent for a pinned root, which asks for nothing. */
+  readonly loop?: SyncLoop
+}
+
+const DISCOVER_EVERY_MS = 60_000
+const DISCOVER_TIMEOUT_MS = 20_000
+/** A session that ended so has brought all the peer has. */
+const COMPLETE: readonly SessionEnd[] = ['equal', 'ahead', 'settled', 'over-quota']
+
+export class Live {
+  readonly handlers: NetworkHandlers
+  readonly #context: NodeContext
+  readonly #shared = new Map<DatasetId, Shared>()
+  readonly #stopped = new AbortController()
+  readonly #tasks = new Set<Promise<unknown>>()
+
+  constructor(context: NodeContext) {
+    this.#context = context
+    const answer = createSyncServer({
+      source: (dataset) => this.#shared.get(dataset)?.source,
+      heard: (peer, dataset, roots) => this.#shared.get(dataset)?.loop?.peerHello(peer, roots),
+    })
+    this.handlers = {
+      request: answer,
+      block: (_, __, cid) => this.#block(cid),
+      gossip: async (peer, dataset, body) =>
+        (await this.#shared.get(dataset)?.loop?.gossip(peer, body)) ?? 'ignore',
+      peerSeen: (peer, dataset) => this.#peerSeen(peer, dataset),
+      peerLost: (peer) => {
+        for (const { loop } of this.#shared.values()) loop?.peerLost(peer)
+      },
+    }
+  }
+
+  /** Shares a dataset with peers and, unless it is pinned, follows it. */
+  async follow(id: DatasetId): Promise<void> {
+    if (this.#shared.has(id)) return
+    const { catalog, network, crypto, nodes, replicas } = this.#context
+    const replica = await replicas.get(id)
+    const source = syncSourceOf(replica, nodes, crypto.sha256)
+    if (catalog.get(id)?.pinnedRoot !== undefined) {
+      this.#shared.set(id, { replica, source })
+      network.join(id)
+      return
+    }
+    const loop = this.#loopOf(replica, source)
+    this.#shared.set(id, { replica, source, loop })
+    replica.onStored((events, origin) => {
+      for (const event of events) {
+        if (origin === 'own') this.#background(network.publish(id, encodeGossip(gossipOf(event))))
+      }
+      this.#keep(replica)
+    })
+    network.join(id)
+    loop.start()
+    for (const { peerId } of network.peers()) loop.peerSeen(peerId)
+    this.#keep(replica)
+    this.#background(this.#discover(id))
+  }
+
+  #loopOf(replica: Replica, source: SyncSource): SyncLoop {
+    const { network, clock, random, crypto, logger } = this.#context
+    return new SyncLoop({
+      dataset: replica.id,
+      network,
+      clock,
+      random,
+      source,
+      sha256: crypto.sha256,
+      logger,
+      submit: (blocks, from) => this.#submit(replica, blocks, from),
+    })
+  }
+
+  async #submit(
+    replica: Replica,
+    blocks: readonly Uint8Array[],
+    peer: PeerId,
+  ): Promise<Submitted> {
+    const { stored, missingParents, refused } = await replica.submit(blocks)
+    for (const { refused: code, what, event } of refused) {
+      if (!rejections[code].provable) continue
+      const fields = { peer, dataset: textOfEventId(replica.id), event, code, what }
+      this.#context.logger.warn(fields, 'event refused')
+    }
+    return { stored: stored.length, missingParents, refused }
+  }
+
+  /** Fetches what is lacking, and for owners what waits for them. */
+  #keep(replica: Replica): void {
+    const { keeper, signer } = this.#context
+    keeper.poke(replica, replica.tenureOf(signer.publicKey) !== undefined)
+  }
+
+  async unfollow(id: DatasetId): Promise<void> {
+    const shared = this.#shared.get(id)
+    this.#shared.delete(id)
+    this.#context.network.leave(id)
+    await shared?.loop?.stop()
+  }
+
+  isSyncing(id: DatasetId): boolean {
+    return this.#shared.get(id)?.loop?.isSyncing ?? false
+  }
+
+  /** Follows all datasets of the home. @returns those whose clone was interrupted. */
+  async followAll(): Promise<DatasetId[]> {
+    const interrupted: DatasetId[] = []
+    for (const entry of this.#context.catalog.list()) {
+      if (entry.cloning) interrupted.push(entry.id)
+      else await this.follow(entry.id)
+    }
+    return interrupted
+  }
+
+  /** One session with one peer, until it has nothing more. Throws PEER_FAILED, CANCELLED. */
+  async syncWith(replica: Replica, peer: PeerId, options: ProgressOptions = {}): Promise<void> {
+    const { nodes, crypto } = this.#context
+    const shared = this.#shared.get(replica.id)
+    const source = shared?.source ?? syncSourceOf(replica, nodes, crypto.sha256)
+    const loop = shared?.loop ?? this.#loopOf(replica, source)
+    const progress = { done: 0, bytes: 0 }
+    const stopListening = replica.onStored((events) => {
+      progress.done += events.length
+      progress.bytes += events.reduce((sum, event) => sum + event.block.length, 0)
+      options.onProgress?.({ what: 'fetching events', total: 0, ...progress })
+    })
+    const aborted = Promise.withResolvers<never>()
+    const onAbort = () => aborted.reject(new GonkError('CANCELLED', 'stopped'))
+    options.signal?.addEventListener('abort', onAbort)
+    try {
+      options.signal?.throwIfAborted()
+      loop.start()
+      const result = await Promise.race([loop.sync(peer), aborted.promise])
+      if (!COMPLETE.includes(result.end)) throw new GonkError('PEER_FAILED', result.what)
+    } finally {
+      options.signal?.removeEventListener('abort', onAbort)
+      stopListening()
+      if (loop !== shared?.loop) await loop.stop()
+    }
+  }
+
+  #peerSeen(peer: PeerId, dataset: DatasetId | undefined): void {
+    for (const [id, { loop, replica }] of this.#shared) {
+      if (dataset !== undefined && dataset !== id) continue
+      loop?.peerSeen(peer)
+      if (loop) this.#keep(replica)
+    }
+  }
+
+  /** Blocks for a gonk-node: history and trees, and the files this node keeps for any dataset. */
+  async #block(cid: CID): Promise<Uint8Array | undefined> {
+    const { nodes, held, files } = this.#context
+    const node = await nodes.get(cid)
+    if (node) return node
+    for await (const _ of held.filesWith(cid.bytes)) return files.blocks.get(cid)
+    return undefined
+  }
+
+  /** Whether a block is under a root of a dataset that is shared: what stock IPFS peers may have. */
+  async isShared(cid: CID): Promise<boolean> {
+    const { catalog, nodes, held } = this.#context
+    if ((await nodes.node(cid)) !== undefined) return true
+    const logs = catalog.list().map((entry) => catalog.logOf(entry))
+    const event = hexOf(cid.multihash.digest) as EventId
+    for (const log of logs) {
+      const [header, proposal] = await Promise.all([log.header(event), log.proposal(event)])
+      if (header || proposal?.named === true) return true
+    }
+    for await (const file of held.filesWith(cid.bytes)) {
+      for (const log of logs) if (await log.isAccepted(file)) return true
+    }
+    return false
+  }
+
+  async #discover(id: DatasetId): Promise<void> {
+    const { network, clock } = this.#context
+    const { signal } = this.#stopped
+    while (!signal.aborted && this.#shared.has(id)) {
+      if (network.peersOf(id).length === 0) {
+        const timeout = AbortSignal.any([signal, AbortSignal.timeout(DISCOVER_TIMEOUT_MS)])
+        await network.discover(id, { signal: timeout }).catch(() => {})
+      }
+      await clock.sleep(DISCOVER_EVERY_MS, { signal }).catch(() => {})
+    }
+  }
+
+  #background(task: Promise<unknown>): void {
+    const quiet = task.catch((error: unknown) => {
+      this.#context.logger.debug({ reason: String(error) }, 'background task failed')
+    })
+    this.#tasks.add(quiet)
+    void quiet.finally(() => this.#tasks.delete(quiet))
+  }
+
+  async close(): Promise<void> {
+    this.#stopped.abort()
+    await Promise.all([...this.#shared.values()].map(({ loop }) => loop?.stop()))
+    await Promise.allSettled([...this.#tasks])
+  }
+}
+

@@ -1,0 +1,241 @@
+// Releases: making one, who owns a tag, and whether the root it names is the state of its past.
+import { CID } from 'multiformats/cid'
+import { GonkError } from '../core/errors.ts'
+import type { OwnerEvent } from '../core/event.ts'
+import { type EventId, textOfEventId } from '../core/ids.ts'
+import { limits } from '../core/limits.ts'
+import type { CheckoutEntry } from '../files/checkout.ts'
+import type { Write } from '../log/database.ts'
+import type { DatasetLog } from '../log/dataset-log.ts'
+import type { AbortOptions, Signer } from '../ports.ts'
+import { historyOf, recompute, recomputeAt, type RecomputeNeeds } from '../replica/recompute.ts'
+import type { Replica } from '../replica/replica.ts'
+import { changedFiles, type PastFilesNeeds, type PastState } from './past-files.ts'
+import { readEvent, readEvents } from './resolve.ts'
+import { cidText, timeText } from './text.ts'
+import type { ReleaseInfo } from './types.ts'
+
+type Release = OwnerEvent & { readonly body: { readonly kind: 'release' } }
+
+interface Claim {
+  readonly tag: string
+  readonly event: EventId
+  /** Another release claimed the tag earlier. */
+  readonly shadowed: boolean
+}
+
+/** All valid releases by tag, the owner of each tag first. */
+export async function listReleases(replica: Replica): Promise<ReleaseInfo[]> {
+  return infosOf(replica.log, await claimsOf(replica.log))
+}
+
+/** The release that owns the tag. Throws NOT_FOUND. */
+export async function showRelease(replica: Replica, tag: string): Promise<ReleaseInfo> {
+  const [info] = await infosOf(replica.log, [await ownerOf(replica.log, tag)])
+  if (info === undefined) throw noRelease(tag)
+  return info
+}
+
+/** The state a tag stands for, and the release that says so. Throws NOT_FOUND. */
+export async function resolveTag(
+  replica: Replica,
+  tag: string,
+): Promise<PastState & { readonly event: EventId }> {
+  const { event } = await ownerOf(replica.log, tag)
+  const release = await readRelease(replica.log, event)
+  return { root: CID.decode(release.body.root), event, heads: release.parents }
+}
+
+/** The roots of all valid releases, for the collector. */
+export async function releaseRoots(replica: Replica): Promise<CID[]> {
+  const infos = await listReleases(replica)
+  return infos.filter(({ check }) => check !== 'mismatch').map(({ root }) => CID.parse(root))
+}
+
+/** The files of a release, in no certain order. Throws NOT_FOUND, BAD_ROOT, NOT_HERE, CANCELLED. */
+export async function* filesOfRelease(
+  needs: PastFilesNeeds,
+  replica: Replica,
+  tag: string,
+  options: AbortOptions = {},
+): AsyncGenerator<CheckoutEntry> {
+  const state = await resolveTag(replica, tag)
+  for await (const { path, after } of changedFiles(needs, replica, undefined, state, options)) {
+    if (after !== undefined) yield { name: path, cid: after }
+  }
+}
+
+// ---------------------------------------------------------------- making
+
+const ATTEMPTS = 5
+
+/**
+ * Signs a release of the state as it is now.
+ * Throws USAGE, TOO_LARGE, NOT_OWNER, EXISTS, TIMEOUT when the dataset changes all the while.
+ */
+export async function createRelease(
+  needs: RecomputeNeeds & { readonly signer: Signer },
+  replica: Replica,
+  tag: string,
+  text?: string,
+): Promise<ReleaseInfo> {
+  const { signer } = needs
+  const { log } = replica
+  checkTag(tag)
+  if (text !== undefined && Buffer.byteLength(text) > limits.textBytesMax) {
+    throw new GonkError('TOO_LARGE', `the text of a release has at most ${limits.textBytesMax} bytes`)
+  }
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const state = await stateNow(log, replica)
+    const root = await rootOver(needs, replica, state.parents)
+    const body = {
+      kind: 'release' as const,
+      tag,
+      root: root.bytes,
+      ...(text !== undefined && { text }),
+    }
+    let hasMoved = false
+    const event = await replica
+      .act(signer, body, async () => {
+        if ((await claimsOf(log)).some((claim) => claim.tag === tag)) {
+          throw new GonkError('EXISTS', `there is a release "${tag}" already: tags never move`)
+        }
+        hasMoved = (await stateNow(log, replica)).stamp !== state.stamp
+        if (hasMoved) throw new GonkError('TIMEOUT', 'the dataset changes all the while')
+      })
+      .catch((error: unknown) => {
+        if (!hasMoved || attempt === ATTEMPTS - 1) throw error
+        return undefined
+      })
+    if (event === undefined) continue
+    if (state.isComplete) await log.commit([putAudit(log, event.id, true)])
+    const [info] = await infosOf(log, [{ tag, event: event.id, shadowed: false }])
+    if (info !== undefined) return info
+  }
+  throw new GonkError('INTERNAL', 'a release was signed and is not here')
+}
+
+function checkTag(tag: string): void {
+  const bytes = Buffer.byteLength(tag)
+  if (bytes >= 1 && bytes <= limits.tagBytesMax && !/\p{Cc}/u.test(tag)) return
+  throw new GonkError('USAGE', `a tag is 1 to ${limits.tagBytesMax} bytes without control characters`)
+}
+
+/** What a release made now would cite. Two equal stamps: the state of that past is the same. */
+async function stateNow(log: DatasetLog, replica: Replica) {
+  const parents = await replica.frontier()
+  const isComplete = (await log.wanted(1)).length === 0
+  // A proposal that is awaited changes the state when it comes, with no new owner event.
+  const arrivals = isComplete ? 0 : await log.nextNumber('arrivals')
+  return { parents, isComplete, stamp: `${arrivals} ${parents.join(' ')}` }
+}
+
+/** Nearly always the newest root; void heads, or more heads than an event cites, are left out. */
+async function rootOver(
+  needs: RecomputeNeeds,
+  replica: Replica,
+  parents: readonly EventId[],
+): Promise<CID> {
+  const { heads, root } = await replica.snapshot()
+  const isAll = heads.length === parents.length && parents.every((id) => heads.includes(id))
+  return isAll ? root : (await recomputeAt(needs, replica, parents)).root
+}
+
+// ---------------------------------------------------------------- reading
+
+async function ownerOf(log: DatasetLog, tag: string): Promise<Claim> {
+  const claims = await claimsOf(log)
+  const owner = claims.find((claim) => claim.tag === tag && !claim.shadowed)
+  if (owner === undefined) throw noRelease(tag)
+  return owner
+}
+
+/** Void releases claim nothing; of the others the earliest owns the tag. */
+async function claimsOf(log: DatasetLog): Promise<Claim[]> {
+  const claims = await log.releases()
+  const voids = await log.areVoid(claims.map(({ event }) => event))
+  const valid = claims.filter((_, i) => voids[i] !== true)
+  return valid.map((claim, i) => ({ ...claim, shadowed: valid[i - 1]?.tag === claim.tag }))
+}
+
+async function infosOf(log: DatasetLog, claims: readonly Claim[]): Promise<ReleaseInfo[]> {
+  const ids = claims.map(({ event }) => event)
+  const [events, audits] = await Promise.all([
+    readEvents(log, ids),
+    Promise.all(ids.map((id) => log.meta<boolean>(auditName(id)))),
+  ])
+  return claims.flatMap(({ tag, event: id, shadowed }, i) => {
+    const event = events[i]
+    if (event === undefined || !isRelease(event)) return []
+    const { root, text } = event.body
+    const audit = audits[i]
+    return {
+      tag,
+      root: cidText(root),
+      event: textOfEventId(id),
+      by: event.author,
+      at: timeText(event.claimedAtMs),
+      ...(text !== undefined && { text }),
+      check: audit === undefined ? 'checking' : audit ? 'ok' : 'mismatch',
+      shadowed,
+    }
+  })
+}
+
+// ---------------------------------------------------------------- auditing
+
+const auditName = (event: EventId): string => `audit ${event}`
+
+/** The row that says what an audit found; for a release made here, of a root computed here, too. */
+export function putAudit(log: DatasetLog, event: EventId, isMatch: boolean): Write {
+  return log.putMeta(auditName(event), isMatch)
+}
+
+/**
+ * Recomputes the root over the past of a release and remembers whether it is the one released.
+ * Nothing is remembered while events or proposals of that past are not here: `checking`.
+ * Throws NOT_FOUND when there is no such release.
+ */
+export async function auditRelease(
+  needs: RecomputeNeeds,
+  replica: Replica,
+  event: EventId,
+  options: AbortOptions = {},
+): Promise<ReleaseInfo['check']> {
+  const { log } = replica
+  const known = await log.meta<boolean>(auditName(event))
+  if (known !== undefined) return known ? 'ok' : 'mismatch'
+  const { parents, body } = await readRelease(log, event)
+  const { snapshot, isComplete } = await recompute(needs, historyOf(log, parents), options)
+  if (snapshot === undefined || !isComplete) return 'checking'
+  const isMatch = snapshot.root.equals(CID.decode(body.root))
+  await log.commit([putAudit(log, event, isMatch)])
+  return isMatch ? 'ok' : 'mismatch'
+}
+
+/** Audits every valid release that was not audited yet, one after the other. Background work. */
+export async function auditReleases(
+  needs: RecomputeNeeds,
+  replica: Replica,
+  options: AbortOptions = {},
+): Promise<void> {
+  for (const { event } of await claimsOf(replica.log)) {
+    await auditRelease(needs, replica, event, options)
+  }
+}
+
+async function readRelease(log: DatasetLog, id: EventId): Promise<Release> {
+  const event = await readEvent(log, id)
+  if (!isRelease(event)) throw new GonkError('NOT_FOUND', `${textOfEventId(id)} is no release`)
+  return event
+}
+
+function isRelease(event: { family: string; body?: { kind: string } }): event is Release {
+  return event.family === 'owner' && event.body?.kind === 'release'
+}
+
+function noRelease(tag: string): GonkError {
+  return new GonkError('NOT_FOUND', `no release "${tag}" here`, {
+    hint: 'see `gonk-node release list`',
+  })
+}

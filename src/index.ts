@@ -1,0 +1,17 @@
+// The library's public API. Nothing else is public. A program that only talks to a running daemon
+// imports gonk-node/client, which needs no other package.
+export { createClient } from './client/client.ts'
+export type { ClientOptions } from './client/client.ts'
+export { loadConfig, newConfigText } from './config.ts'
+export type { Config, Flags, HostPort, LogLevel, SettingName } from './config.ts'
+export { GonkError, errorCodes } from './core/errors.ts'
+export type { ErrorCode } from './core/errors.ts'
+export { startDaemon } from './daemon.ts'
+export type { Daemon, Ready } from './daemon.ts'
+export { initHome, openHome } from './home.ts'
+export type { Home } from './home.ts'
+export { createLogger } from './logger.ts'
+export { openNode } from './node.ts'
+export type { OpenNode, OpenNodeOptions } from './node.ts'
+export { version } from './version.ts'
+export type * from './api/types.ts'

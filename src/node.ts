@@ -1,0 +1,95 @@
+// The composition root: the only place where adapters are built and plugged together. Starts from
+// the disk outwards, stops in the reverse order.
+import { join } from 'node:path'
+import { Live } from './api/live.ts'
+import { type NodeContext, Replicas } from './api/context.ts'
+import { createNodeApi } from './api/node-api.ts'
+import type { NodeApi } from './api/types.ts'
+import type { Config } from './config.ts'
+import { nodeCrypto, signerOf, systemClock, systemRandom } from './crypto.ts'
+import { openDiskBlocks } from './files/block-store.ts'
+import { blocksOf } from './files/blocks.ts'
+import { createFileStore } from './files/file-store.ts'
+import { openHelia } from './files/helia.ts'
+import type { Home } from './home.ts'
+import { Catalog } from './log/catalog.ts'
+import { openDatabase } from './log/database.ts'
+import { HeldFiles } from './log/held-files.ts'
+import { NodeBlocks } from './log/node-blocks.ts'
+import { createNetwork } from './network/libp2p-network.ts'
+import type { Logger } from './ports.ts'
+import { FileKeeper } from './replica/file-keeper.ts'
+
+export interface OpenNodeOptions {
+  /** False: for one command. Nothing listens, and only what the command names is dialled. */
+  readonly listen: boolean
+  readonly logger: Logger
+}
+
+export interface OpenNode {
+  readonly api: NodeApi
+  close(): Promise<void>
+}
+
+/**
+ * Opens a home and starts its node.
+ * Throws HOME_BUSY, HOME_FORMAT, HOME_DAMAGED, DISK, and BAD_ADDRESS where it cannot listen.
+ */
+export async function openNode(
+  home: Home,
+  config: Config,
+  { listen, logger }: OpenNodeOptions,
+): Promise<OpenNode> {
+  await using stack = new AsyncDisposableStack()
+  const db = await openDatabase(join(home.dir, 'log'))
+  stack.defer(() => db.close())
+  const catalog = await Catalog.open(db)
+  const nodes = new NodeBlocks(db)
+  const held = new HeldFiles(db)
+  const content = await openDiskBlocks(join(home.dir, 'blocks'))
+  const files = createFileStore(content)
+  const shared = { db, catalog, nodes, held, crypto: nodeCrypto(), clock: systemClock, logger }
+  const replicas = new Replicas({ ...shared, poolBytesMax: config.poolBytesMax })
+  stack.defer(() => replicas.closeAll())
+  const network = await createNetwork(
+    { log: logger },
+    {
+      seed: home.peerSeed,
+      listen: listen ? config.listen : [],
+      peers: listen ? config.peers : [],
+      connectionsMax: config.connectionsMax,
+      ...(config.allow.length > 0 && { allow: config.allow }),
+    },
+  )
+  const keeper = new FileKeeper(
+    { files, held, network, clock: systemClock, logger },
+    { prefetchBytesMax: config.prefetchBytesMax },
+  )
+  stack.defer(() => keeper.close())
+  const context: NodeContext = {
+    ...shared,
+    files,
+    network,
+    keeper,
+    replicas,
+    signer: signerOf(home.authorSeed),
+    random: systemRandom,
+    scratch: join(home.dir, 'tmp'),
+  }
+  const live = new Live(context)
+  stack.defer(() => live.close())
+  await network.start(live.handlers)
+  stack.defer(() => network.stop())
+  const helia = await openHelia({
+    blocks: blocksOf(nodes, content),
+    libp2p: network.libp2p,
+    mayServe: (cid) => live.isShared(cid),
+  })
+  stack.defer(() => helia.stop())
+  if (listen) await live.followAll()
+  const disposables = stack.move()
+  return {
+    api: createNodeApi(context, live, { isDaemon: listen }),
+    close: () => disposables.disposeAsync(),
+  }
+}

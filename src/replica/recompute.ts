@@ -1,0 +1,291 @@
+// The state of a past, computed from its signed events alone: in a database of its own, with the same
+// code that keeps a replica, trusting nothing that was derived before.
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { GonkError, isRejection } from '../core/errors.ts'
+import { decodeEvent } from '../core/event-codec.ts'
+import type { Event } from '../core/event.ts'
+import { type DatasetId, type EventId, textOfEventId } from '../core/ids.ts'
+import { throwIfAborted } from '../files/concurrent.ts'
+import { type Database, openDatabase } from '../log/database.ts'
+import { DatasetLog } from '../log/dataset-log.ts'
+import { HeldFiles } from '../log/held-files.ts'
+import { NodeBlocks } from '../log/node-blocks.ts'
+import type { AbortOptions, Clock, Crypto, Logger } from '../ports.ts'
+import type { Refused } from './intake.ts'
+import { Replica, type Snapshot } from './replica.ts'
+
+/** past(heads): owner events with all their ancestors, and the proposals they name. */
+export interface History {
+  readonly dataset: DatasetId
+  /** Owner events and the genesis, parents before children, each once, in batches. */
+  ownerEvents(): AsyncIterable<EventId[]>
+  /** Blocks as they are stored, not checked; undefined for those that are not here. */
+  blocks(ids: readonly EventId[]): Promise<(Uint8Array | undefined)[]>
+}
+
+export interface RecomputeNeeds {
+  readonly crypto: Crypto
+  readonly clock: Clock
+  readonly logger: Logger
+  /** Absolute path of a directory for a temporary database; made when missing. */
+  readonly scratch: string
+}
+
+export interface RecomputeOptions extends AbortOptions {
+  /** `done`: events verified so far; `bytes`: of them. `total` is unknown, 0. */
+  readonly onProgress?: (progress: {
+    what: string
+    done: number
+    total: number
+    bytes: number
+  }) => void
+}
+
+export interface Recomputed {
+  /** Undefined when not even the genesis could be read. */
+  readonly snapshot: Snapshot | undefined
+  /** Events whose signatures were verified and that were taken in, and their bytes. */
+  readonly events: number
+  readonly bytes: number
+  /** Events that break a rule, the first 1,000. */
+  readonly refused: readonly Refused[]
+  /** Events of the history whose blocks are missing or damaged, the first 1,000. */
+  readonly missing: readonly EventId[]
+  /** Whether every event and every proposal named was there: else the snapshot says less than it could. */
+  readonly isComplete: boolean
+}
+
+const IDS_PER_BATCH = 64
+/** Of at most 256 KiB each. */
+const BLOCKS_PER_READ = 16
+const SUBMIT_BYTES = 4 << 20
+const SUBMIT_EVENTS = 256
+const REPORTED_MAX = 1_000
+
+// ---------------------------------------------------------------- what is in a past
+
+/** The past of `heads` as a log holds it. Memory: one id an event, nothing when `heads` are all heads. */
+export function historyOf(log: DatasetLog, heads: readonly EventId[]): History {
+  return {
+    dataset: log.id,
+    blocks: (ids) => log.blocks(ids),
+    async *ownerEvents() {
+      // The iterator sees the log as it is now; heads that are still the same then bound it.
+      const all = log.byDepth()[Symbol.asyncIterator]()
+      try {
+        const first = await all.next()
+        const past = isSameSet(await log.heads(), heads) ? undefined : await pastOf(log, heads)
+        let batch: EventId[] = []
+        for (let step = first; step.done !== true; step = await all.next()) {
+          const { id } = step.value
+          if (past !== undefined && !past.has(id)) continue
+          batch.push(id)
+          if (batch.length < IDS_PER_BATCH) continue
+          yield batch
+          batch = []
+        }
+        if (batch.length > 0) yield batch
+      } finally {
+        await all.return?.()
+      }
+    },
+  }
+}
+
+function isSameSet(a: readonly EventId[], b: readonly EventId[]): boolean {
+  const set = new Set(b)
+  return a.length === set.size && a.every((id) => set.has(id))
+}
+
+/** Throws NOT_HERE for a head that is not in the log. */
+async function pastOf(log: DatasetLog, heads: readonly EventId[]): Promise<Set<EventId>> {
+  const past = new Set(heads)
+  const next = [...past]
+  while (next.length > 0) {
+    const ids = next.splice(-IDS_PER_BATCH)
+    const rows = await log.headers(ids)
+    for (const [i, row] of rows.entries()) {
+      if (row === undefined) {
+        throw new GonkError('NOT_HERE', `event ${textOfEventId(ids[i] as EventId)} is not here`)
+      }
+      const fresh = row.parents.filter((parent) => !past.has(parent))
+      for (const parent of fresh) past.add(parent)
+      next.push(...fresh)
+    }
+  }
+  return past
+}
+
+// ---------------------------------------------------------------- computing
+
+/** The state of a history. Throws DISK, CANCELLED. */
+export async function recompute(
+  needs: RecomputeNeeds,
+  history: History,
+  options: RecomputeOptions = {},
+): Promise<Recomputed> {
+  const { close, nodes: _, ...recomputed } = await openRecomputed(needs, history, options)
+  await close()
+  return recomputed
+}
+
+/**
+ * The snapshot of past(heads), as the log of a replica holds it.
+ * Throws NOT_HERE for a head that is not in the log, HOME_DAMAGED when its genesis cannot be read.
+ */
+export async function recomputeAt(
+  needs: RecomputeNeeds,
+  { log }: Pick<Replica, 'log'>,
+  heads: readonly EventId[],
+  options: RecomputeOptions = {},
+): Promise<Snapshot> {
+  const { snapshot } = await recompute(needs, historyOf(log, heads), options)
+  if (snapshot !== undefined) return snapshot
+  throw new GonkError('HOME_DAMAGED', `the genesis ${textOfEventId(log.id)} cannot be read`)
+}
+
+/** A recomputed state with its trees, until it is closed. */
+export interface OpenRecomputed extends Recomputed {
+  /** Every block from the root down to the events. */
+  readonly nodes: NodeBlocks
+  /** Removes the temporary database. */
+  close(): Promise<void>
+}
+
+/** As {@link recompute}, for callers that read the trees too. They must close it. */
+export async function openRecomputed(
+  needs: RecomputeNeeds,
+  history: History,
+  options: RecomputeOptions = {},
+): Promise<OpenRecomputed> {
+  await mkdir(needs.scratch, { recursive: true })
+  const directory = await mkdtemp(join(needs.scratch, 'recompute-'))
+  let db: Database | undefined
+  const close = async () => {
+    await db?.close()
+    await rm(directory, { recursive: true, force: true })
+  }
+  try {
+    db = await openDatabase(join(directory, 'db'))
+    const nodes = new NodeBlocks(db)
+    return { ...(await replay(needs, history, db, nodes, options)), nodes, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+async function replay(
+  needs: RecomputeNeeds,
+  history: History,
+  db: Database,
+  nodes: NodeBlocks,
+  options: RecomputeOptions,
+): Promise<Recomputed> {
+  const log = new DatasetLog(db, history.dataset, 1)
+  const held = new HeldFiles(db)
+  const replica = await Replica.open({ ...needs, db, log, nodes, held })
+  try {
+    const feed = new Feed(needs, history, replica, options)
+    for await (const ids of history.ownerEvents()) await feed.take(ids)
+    await feed.flush()
+    const snapshot = replica.hasGenesis ? await replica.snapshot() : undefined
+    const { events, bytes, refused, missing } = feed
+    const isComplete = missing.size === 0 && (await log.wanted(1)).length === 0
+    return {
+      snapshot,
+      events,
+      bytes,
+      refused,
+      missing: [...missing].slice(0, REPORTED_MAX),
+      isComplete: isComplete && refused.length === 0,
+    }
+  } finally {
+    await replica.close()
+  }
+}
+
+/** Submits events in batches bounded in number and bytes, each review with or after what it names. */
+class Feed {
+  events = 0
+  bytes = 0
+  readonly refused: Refused[] = []
+  readonly missing = new Set<EventId>()
+  readonly #needs: RecomputeNeeds
+  readonly #history: History
+  readonly #replica: Replica
+  readonly #options: RecomputeOptions
+  #batch = new Map<EventId, Uint8Array>()
+  #batchBytes = 0
+
+  constructor(
+    needs: RecomputeNeeds,
+    history: History,
+    replica: Replica,
+    options: RecomputeOptions,
+  ) {
+    this.#needs = needs
+    this.#history = history
+    this.#replica = replica
+    this.#options = options
+  }
+
+  async take(ids: readonly EventId[]): Promise<void> {
+    for (let i = 0; i < ids.length; i += BLOCKS_PER_READ) {
+      const events = await this.#read(ids.slice(i, i + BLOCKS_PER_READ), true)
+      for (const event of events) {
+        if (event.family === 'owner' && event.body.kind === 'review') {
+          await this.#takeProposals(event.body.items.map((item) => item.proposal))
+        }
+        await this.#add(event)
+      }
+    }
+  }
+
+  /** A proposal that is not here is no fault: the state of what is held leaves it out. */
+  async #takeProposals(named: readonly EventId[]): Promise<void> {
+    for (let i = 0; i < named.length; i += BLOCKS_PER_READ) {
+      const ids = named.slice(i, i + BLOCKS_PER_READ).filter((id) => !this.#batch.has(id))
+      const known = await this.#replica.log.hasMany(ids)
+      const fresh = ids.filter((_, k) => known[k] !== true)
+      for (const event of await this.#read(fresh, false)) {
+        if (event.family === 'proposal') await this.#add(event)
+      }
+    }
+  }
+
+  /** The events whose blocks are here and are what their ids say. */
+  async #read(ids: readonly EventId[], mustBeHere: boolean): Promise<Event[]> {
+    throwIfAborted(this.#options.signal)
+    const blocks = await this.#history.blocks(ids)
+    return ids.flatMap((id, i) => {
+      const block = blocks[i]
+      const event = block && decodeEvent(block, this.#needs.crypto.sha256)
+      if (event !== undefined && !isRejection(event) && event.id === id) return [event]
+      if ((mustBeHere || block !== undefined) && this.missing.size < REPORTED_MAX) {
+        this.missing.add(id)
+      }
+      return []
+    })
+  }
+
+  async #add(event: Event): Promise<void> {
+    this.#batch.set(event.id, event.block)
+    this.#batchBytes += event.block.length
+    if (this.#batch.size >= SUBMIT_EVENTS || this.#batchBytes >= SUBMIT_BYTES) await this.flush()
+  }
+
+  async flush(): Promise<void> {
+    const blocks = [...this.#batch.values()]
+    this.#batch = new Map()
+    this.#batchBytes = 0
+    if (blocks.length === 0) return
+    const { stored, refused } = await this.#replica.submit(blocks)
+    this.events += stored.length
+    this.bytes += stored.reduce((sum, event) => sum + event.block.length, 0)
+    this.refused.push(...refused.slice(0, REPORTED_MAX - this.refused.length))
+    const { events, bytes } = this
+    this.#options.onProgress?.({ what: 'verifying events', done: events, total: 0, bytes })
+  }
+}

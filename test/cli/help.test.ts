@@ -1,0 +1,31 @@
+import { expect, it } from 'vitest'
+import { gonkHere } from './run.ts'
+
+const commands = [
+  ...['init', 'start', 'status', 'peers', 'connect', 'version', 'add', 'rm', 'mv', 'ls', 'log'],
+  ...['show', 'diff', 'root', 'clone', 'share', 'checkout', 'verify', 'gc'],
+  ...['dataset', 'dataset create', 'dataset list', 'dataset show', 'dataset forget'],
+  ...['review', 'review list', 'review accept', 'review reject'],
+  ...['owner', 'owner list', 'owner add', 'owner remove'],
+  ...['release', 'release create', 'release list', 'release show'],
+  ...['config', 'config list', 'config get', 'config set'],
+]
+
+async function stdoutOf(...args: string[]): Promise<string> {
+  const { status, stdout, stderr } = await gonkHere(args)
+  expect([status, stderr]).toEqual([0, ''])
+  return stdout
+}
+
+it.each(commands)('help %s shows examples, as %s --help does', async (command) => {
+  const words = command.split(' ')
+  const help = await stdoutOf('help', ...words)
+  expect(help).toMatch(new RegExp(`Examples:\n(.*\n)*  gonk-node.*${command}`))
+  expect(await stdoutOf(...words, '--help')).toBe(help)
+})
+
+it('help names every command', async () => {
+  const help = await stdoutOf('help')
+  for (const command of commands) expect(help).toContain(`\n  ${command.split(' ')[0]} `)
+  expect(await stdoutOf('--help')).toBe(help)
+})

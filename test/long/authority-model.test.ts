@@ -1,0 +1,21 @@
+// Layer A over every history of OPERATIONS operations (default 5), for one founder and for three. PARTS
+// and PART (from 0) split the work: each process takes every PARTS-th history.
+import { expect, test } from 'vitest'
+import { everyHistory, oneFounder, threeFounders } from '../reference/small-model.ts'
+import { checkSmallHistory } from '../reference/small-model-check.ts'
+
+const operations = Number(process.env['OPERATIONS'] ?? 5)
+const parts = Number(process.env['PARTS'] ?? 1)
+const part = Number(process.env['PART'] ?? 0)
+
+for (const model of [oneFounder, threeFounders]) {
+  const name = `every history of ${model.founders} founders and ${operations} operations`
+  test(`${name}, part ${part} of ${parts}`, () => {
+    let visited = 0
+    const count = everyHistory(model, operations, (steps) => {
+      if (visited++ % parts === part) checkSmallHistory(model, steps, true)
+    })
+    expect(count).toBeGreaterThan(0)
+    process.stdout.write(`${name}: ${count} in all, ${Math.floor(count / parts)} here\n`)
+  })
+}
