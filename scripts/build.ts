@@ -83,7 +83,9 @@ async function writeManifest(): Promise<void> {
   const manifest = await readManifest('package.json')
   const { version } = await readManifest(`node_modules/${native}/package.json`)
   const imported = await importedByLibrary()
-  const wanted = Object.entries(manifest.dependencies).filter(([name]) => imported.has(name))
+  const wanted = Object.entries(manifest.dependencies)
+    .filter(([name]) => imported.has(name))
+    .map(([name, range]) => [name, range.replace(/^\^?/, '^')] as const)
   const published = {
     ...pick(manifest, ['name', 'version', 'description', 'license', 'repository', 'keywords']),
     ...pick(manifest, ['type', 'engines', 'bin']),

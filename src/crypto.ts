@@ -1,8 +1,8 @@
 // The platform's cryptography behind the ports: sha2-256, the verify equation, keys.
 import {
-  createHash,
   createPrivateKey,
   createPublicKey,
+  hash,
   type KeyObject,
   randomBytes,
   sign,
@@ -19,7 +19,7 @@ const PUBLIC_KEY_HEADER = Buffer.from('302a300506032b6570032100', 'hex')
 const KEYS_CACHED = 1_000
 
 export function sha256(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(createHash('sha256').update(bytes).digest())
+  return hash('sha256', bytes, 'buffer')
 }
 
 function importPublicKey(raw: Uint8Array): KeyObject | undefined {

@@ -2,6 +2,7 @@
 // the disk outwards, stops in the reverse order.
 import { join } from 'node:path'
 import { Live } from './api/live.ts'
+import { Clones } from './api/clones.ts'
 import { type NodeContext, Replicas } from './api/context.ts'
 import { createNodeApi } from './api/node-api.ts'
 import type { NodeApi } from './api/types.ts'
@@ -86,10 +87,12 @@ export async function openNode(
     mayServe: (cid) => live.isShared(cid),
   })
   stack.defer(() => helia.stop())
-  if (listen) await live.followAll()
+  const clones = new Clones(context, live)
+  stack.defer(() => clones.close())
+  if (listen) clones.resume(await live.followAll())
   const disposables = stack.move()
   return {
-    api: createNodeApi(context, live, { isDaemon: listen }),
+    api: createNodeApi(context, live, { clones, isDaemon: listen }),
     close: () => disposables.disposeAsync(),
   }
 }

@@ -28,6 +28,11 @@ interface Target {
   readonly root?: { readonly cid: CID; readonly snapshot: Snapshot }
 }
 
+export interface CloneOptions extends ProgressOptions {
+  /** Told, and waited for, before anything of the dataset is written. */
+  readonly onTarget?: (dataset: DatasetId) => Promise<void>
+}
+
 /**
  * Throws BAD_CID, NO_PEER, EXISTS, BAD_ROOT, NOT_HERE (files that no peer has), CANCELLED. What was
  * fetched stays: the same command goes on where it stopped.
@@ -36,13 +41,14 @@ export async function clone(
   context: NodeContext,
   live: Live,
   request: CloneRequest,
-  options: ProgressOptions = {},
+  options: CloneOptions = {},
 ): Promise<CloneResult> {
   const startedMs = context.clock.nowMs()
   const reference = parseReference(request.ref)
   const addresses = [...new Set([...(request.peers ?? []), ...reference.peers])]
   const peers = await connectAll(context, addresses, options)
   const { target, peer: first } = await findTarget(context, reference.cid, peers, options)
+  await options.onTarget?.(target.dataset)
   const entry = await enter(context, target, addresses, request)
   const replica = await context.replicas.get(entry.id)
   const order = [first, ...peers.filter((peer) => peer !== first)]

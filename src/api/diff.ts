@@ -19,7 +19,7 @@ export async function diff(
   a: string,
   b?: string,
   options: AbortOptions = {},
-): Promise<Change[]> {
+): Promise<{ changes: Change[] }> {
   const before = await pointOf(needs, replica, a)
   const after = b === undefined ? await replica.snapshot() : await pointOf(needs, replica, b)
   const changes: Change[] = []
@@ -33,7 +33,7 @@ export async function diff(
       ...(now !== undefined && { after: now }),
     })
   }
-  return changes.sort((x, y) => (x.name < y.name ? -1 : 1))
+  return { changes: changes.sort((x, y) => (x.name < y.name ? -1 : 1)) }
 }
 
 async function pointOf(needs: PastFilesNeeds, replica: Replica, ref: string): Promise<PastState> {

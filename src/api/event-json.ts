@@ -30,7 +30,8 @@ function familyJson(event: Event): Json {
   }
   const { tenure, depth, parents, body } = event
   return {
-    tenure: founderIndexOf(tenure) === undefined ? textOfEventId(tenure as string as EventId) : tenure,
+    tenure:
+      founderIndexOf(tenure) === undefined ? textOfEventId(tenure as string as EventId) : tenure,
     depth,
     parents: parents.map(textOfEventId),
     ...bodyJson(body),

@@ -158,9 +158,13 @@ async function showVersion(log: DatasetLog, ref: string, index: number): Promise
   const operation = event.operations[index]
   const decision = row?.decisions.find(({ from, to }) => from <= index && index <= to)
   if (operation === undefined || decision === undefined) {
-    throw new GonkError('NOT_FOUND', `${ref}: the proposal has ${event.operations.length} operations`, {
-      hint: 'operations count from 0',
-    })
+    throw new GonkError(
+      'NOT_FOUND',
+      `${ref}: the proposal has ${event.operations.length} operations`,
+      {
+        hint: 'operations count from 0',
+      },
+    )
   }
   const version = { proposal: id, index }
   return {

@@ -1,12 +1,11 @@
 // NodeApi over the context: finds the dataset a reference means, and hands over to the file that
 // does the work.
-import { readFileSync } from 'node:fs'
 import { CID } from 'multiformats/cid'
 import { GonkError } from '../core/errors.ts'
 import { textOfEventId } from '../core/ids.ts'
 import { checkout } from '../files/checkout.ts'
 import type { CatalogEntry } from '../log/catalog.ts'
-import { clone } from './clone.ts'
+import type { Clones } from './clones.ts'
 import { collect } from './collect.ts'
 import { type NodeContext, resolveDataset, splitTag } from './context.ts'
 import { createDataset, datasetInfo, forgetDataset } from './datasets.ts'
@@ -24,16 +23,13 @@ import { listReleases, showRelease } from './releases.ts'
 import { review } from './review.ts'
 import { listReviews } from './review-queue.ts'
 import type { NodeApi } from './types.ts'
+import { version } from '../version.ts'
 import { verify } from './verify.ts'
-
-const { version } = JSON.parse(
-  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
-) as { version: string }
 
 export function createNodeApi(
   context: NodeContext,
   live: Live,
-  { isDaemon }: { isDaemon: boolean },
+  { clones, isDaemon }: { clones: Clones; isDaemon: boolean },
 ): NodeApi {
   const { catalog, network, replicas, signer } = context
   const find = (ref: string): CatalogEntry => resolveDataset(catalog, ref)
@@ -62,7 +58,11 @@ export function createNodeApi(
     createDataset: (request) => createDataset(context, live, request),
     listDatasets: () => Promise.all(catalog.list().map((e) => datasetInfo(context, live, e))),
     showDataset: async (ref) => datasetInfo(context, live, find(ref)),
-    forgetDataset: async (ref) => forgetDataset(context, live, find(ref)),
+    async forgetDataset(ref) {
+      const entry = find(ref)
+      await clones.giveUp(entry.id)
+      return forgetDataset(context, live, entry)
+    },
 
     add: async (ref, request, options) => add(context, find(ref), request, options),
     removeObjects: async (ref, objects) => removeObjects(context, find(ref), objects),
@@ -101,7 +101,7 @@ export function createNodeApi(
       const link = linkOf(textOfEventId(entry.id), root.toString(), network.multiaddrs())
       return { link, root: root.toString() }
     },
-    clone: (request, options) => clone(context, live, request, options),
+    clone: (request, options) => clones.run(request, options),
     async checkout(ref, directory, options = {}) {
       const { dataset, tag } = splitTag(ref)
       const replica = await replicaOf(dataset)

@@ -78,7 +78,8 @@ async function* claimsAfter(log: DatasetLog, cursor: string | undefined): AsyncI
  */
 export async function resolveObject(replica: Replica, ref: string): Promise<ObjectRow> {
   const { log } = replica
-  const id = (await objectNamed(log, ref)) ?? onlyOne(await objectsMatching(log, ref), ref, 'object', String)
+  const id =
+    (await objectNamed(log, ref)) ?? onlyOne(await objectsMatching(log, ref), ref, 'object', String)
   return rowOf(log, id)
 }
 

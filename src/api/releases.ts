@@ -1,16 +1,14 @@
-// Releases: making one, who owns a tag, and whether the root it names is the state of its past.
+// Releases: who owns a tag, and whether the root it names is the state of its past.
 import { CID } from 'multiformats/cid'
 import { GonkError } from '../core/errors.ts'
 import type { OwnerEvent } from '../core/event.ts'
 import { type EventId, textOfEventId } from '../core/ids.ts'
-import { limits } from '../core/limits.ts'
-import type { CheckoutEntry } from '../files/checkout.ts'
 import type { Write } from '../log/database.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
-import type { AbortOptions, Signer } from '../ports.ts'
-import { historyOf, recompute, recomputeAt, type RecomputeNeeds } from '../replica/recompute.ts'
+import type { AbortOptions } from '../ports.ts'
+import { historyOf, recompute, type RecomputeNeeds } from '../replica/recompute.ts'
 import type { Replica } from '../replica/replica.ts'
-import { changedFiles, type PastFilesNeeds, type PastState } from './past-files.ts'
+import type { PastState } from './past-files.ts'
 import { readEvent, readEvents } from './resolve.ts'
 import { cidText, timeText } from './text.ts'
 import type { ReleaseInfo } from './types.ts'
@@ -45,103 +43,6 @@ export async function resolveTag(
   const release = await readRelease(replica.log, event)
   return { root: CID.decode(release.body.root), event, heads: release.parents }
 }
-
-/** The roots of all valid releases, for the collector. */
-export async function releaseRoots(replica: Replica): Promise<CID[]> {
-  const infos = await listReleases(replica)
-  return infos.filter(({ check }) => check !== 'mismatch').map(({ root }) => CID.parse(root))
-}
-
-/** The files of a release, in no certain order. Throws NOT_FOUND, BAD_ROOT, NOT_HERE, CANCELLED. */
-export async function* filesOfRelease(
-  needs: PastFilesNeeds,
-  replica: Replica,
-  tag: string,
-  options: AbortOptions = {},
-): AsyncGenerator<CheckoutEntry> {
-  const state = await resolveTag(replica, tag)
-  for await (const { path, after } of changedFiles(needs, replica, undefined, state, options)) {
-    if (after !== undefined) yield { name: path, cid: after }
-  }
-}
-
-// ---------------------------------------------------------------- making
-
-const ATTEMPTS = 5
-
-/**
- * Signs a release of the state as it is now.
- * Throws USAGE, TOO_LARGE, NOT_OWNER, EXISTS, TIMEOUT when the dataset changes all the while.
- */
-export async function createRelease(
-  needs: RecomputeNeeds & { readonly signer: Signer },
-  replica: Replica,
-  tag: string,
-  text?: string,
-): Promise<ReleaseInfo> {
-  const { signer } = needs
-  const { log } = replica
-  checkTag(tag)
-  if (text !== undefined && Buffer.byteLength(text) > limits.textBytesMax) {
-    throw new GonkError('TOO_LARGE', `the text of a release has at most ${limits.textBytesMax} bytes`)
-  }
-  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-    const state = await stateNow(log, replica)
-    const root = await rootOver(needs, replica, state.parents)
-    const body = {
-      kind: 'release' as const,
-      tag,
-      root: root.bytes,
-      ...(text !== undefined && { text }),
-    }
-    let hasMoved = false
-    const event = await replica
-      .act(signer, body, async () => {
-        if ((await claimsOf(log)).some((claim) => claim.tag === tag)) {
-          throw new GonkError('EXISTS', `there is a release "${tag}" already: tags never move`)
-        }
-        hasMoved = (await stateNow(log, replica)).stamp !== state.stamp
-        if (hasMoved) throw new GonkError('TIMEOUT', 'the dataset changes all the while')
-      })
-      .catch((error: unknown) => {
-        if (!hasMoved || attempt === ATTEMPTS - 1) throw error
-        return undefined
-      })
-    if (event === undefined) continue
-    if (state.isComplete) await log.commit([putAudit(log, event.id, true)])
-    const [info] = await infosOf(log, [{ tag, event: event.id, shadowed: false }])
-    if (info !== undefined) return info
-  }
-  throw new GonkError('INTERNAL', 'a release was signed and is not here')
-}
-
-function checkTag(tag: string): void {
-  const bytes = Buffer.byteLength(tag)
-  if (bytes >= 1 && bytes <= limits.tagBytesMax && !/\p{Cc}/u.test(tag)) return
-  throw new GonkError('USAGE', `a tag is 1 to ${limits.tagBytesMax} bytes without control characters`)
-}
-
-/** What a release made now would cite. Two equal stamps: the state of that past is the same. */
-async function stateNow(log: DatasetLog, replica: Replica) {
-  const parents = await replica.frontier()
-  const isComplete = (await log.wanted(1)).length === 0
-  // A proposal that is awaited changes the state when it comes, with no new owner event.
-  const arrivals = isComplete ? 0 : await log.nextNumber('arrivals')
-  return { parents, isComplete, stamp: `${arrivals} ${parents.join(' ')}` }
-}
-
-/** Nearly always the newest root; void heads, or more heads than an event cites, are left out. */
-async function rootOver(
-  needs: RecomputeNeeds,
-  replica: Replica,
-  parents: readonly EventId[],
-): Promise<CID> {
-  const { heads, root } = await replica.snapshot()
-  const isAll = heads.length === parents.length && parents.every((id) => heads.includes(id))
-  return isAll ? root : (await recomputeAt(needs, replica, parents)).root
-}
-
-// ---------------------------------------------------------------- reading
 
 async function ownerOf(log: DatasetLog, tag: string): Promise<Claim> {
   const claims = await claimsOf(log)

@@ -3,13 +3,7 @@
 import { decodeEvent } from '../core/event-codec.ts'
 import { GonkError, isRejection } from '../core/errors.ts'
 import type { Event, Proposal } from '../core/event.ts'
-import {
-  CID_BYTES,
-  cidBytesOf,
-  type EventId,
-  eventIdOfText,
-  textOfEventId,
-} from '../core/ids.ts'
+import { CID_BYTES, cidBytesOf, type EventId, eventIdOfText, textOfEventId } from '../core/ids.ts'
 import { sha256 } from '../crypto.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 
@@ -39,7 +33,8 @@ export function digestPrefixesOf(text: string): string[] {
   // The last character of a whole CID carries two bits of padding, which are zero.
   const padding = bits.slice(CID_HEADER.length + DIGEST_BITS)
   if (!bits.startsWith(CID_HEADER) || !['', '00'].includes(padding)) return []
-  const digits = bits.slice(CID_HEADER.length, CID_HEADER.length + DIGEST_BITS).match(/.{1,4}/g) ?? []
+  const digits =
+    bits.slice(CID_HEADER.length, CID_HEADER.length + DIGEST_BITS).match(/.{1,4}/g) ?? []
   const last = digits.pop() as string
   const whole = digits.map((digit) => Number.parseInt(digit, 2).toString(16)).join('')
   return [...'0123456789abcdef']

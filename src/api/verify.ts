@@ -12,9 +12,9 @@ import type { NodeBlocks } from '../log/node-blocks.ts'
 import type { FileStore } from '../ports.ts'
 import {
   historyOf,
-  openRecomputed,
   type Recomputed,
   type RecomputeNeeds,
+  withRecomputed,
 } from '../replica/recompute.ts'
 import type { Replica, Snapshot } from '../replica/replica.ts'
 import type { Replicas } from './context.ts'
@@ -94,20 +94,19 @@ async function verifyState(
 ): Promise<boolean> {
   const total = published.counts.events
   const history = historyOf(replica.log, published.heads)
-  const recomputed = await openRecomputed(needs, history, {
-    signal,
-    onProgress: (progress) => onProgress?.({ ...progress, total }),
-  })
-  try {
-    tally.events += recomputed.events
-    tally.bytes += recomputed.bytes
-    reportEvents(recomputed, tally)
-    const isSame = reportRoots(published, recomputed, tally)
-    await verifyTrees(needs.nodes, recomputed.nodes, replica, published, tally, signal)
-    return isSame
-  } finally {
-    await recomputed.close()
-  }
+  return withRecomputed(
+    needs,
+    history,
+    async (recomputed, rebuilt) => {
+      tally.events += recomputed.events
+      tally.bytes += recomputed.bytes
+      reportEvents(recomputed, tally)
+      const isSame = reportRoots(published, recomputed, tally)
+      await verifyTrees(needs.nodes, rebuilt, replica, published, tally, signal)
+      return isSame
+    },
+    { signal, onProgress: (progress) => onProgress?.({ ...progress, total }) },
+  )
 }
 
 function reportEvents({ refused, missing }: Recomputed, tally: Tally): void {
@@ -172,7 +171,8 @@ async function walked(tree: string, tally: Tally, entries: AsyncIterable<unknown
   try {
     for await (const _ of entries);
   } catch (error) {
-    if (!(error instanceof GonkError) || !['NOT_HERE', 'BAD_BLOCK'].includes(error.code)) throw error
+    if (!(error instanceof GonkError) || !['NOT_HERE', 'BAD_BLOCK'].includes(error.code))
+      throw error
     tally.problem(`${tree}: ${error.message}: clone the dataset again from a peer`)
   }
 }
@@ -180,7 +180,7 @@ async function walked(tree: string, tally: Tally, entries: AsyncIterable<unknown
 async function verifyPin(replica: Replica, entry: CatalogEntry, tally: Tally): Promise<void> {
   if (entry.pinnedRoot === undefined) return
   const { root } = await replica.snapshot()
-  if (hexOf(root.multihash.digest) === entry.pinnedRoot) return
+  if (root.toString() === entry.pinnedRoot) return
   tally.problem(`the state here is ${root}, not the root that is pinned: clone it again`)
 }
 

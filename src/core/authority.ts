@@ -47,10 +47,17 @@ export interface Standing {
   readonly removals: readonly EventId[]
 }
 
+interface Removal {
+  readonly id: EventId
+  /** Index of the tenure that wrote it. */
+  readonly by: number
+  readonly isFrozen: boolean
+}
+
 interface MutableStanding {
   exists: boolean
-  /** Removals in effect on it, with the index of the tenure that wrote them. */
-  removals: { readonly id: EventId; readonly by: number; readonly isFrozen: boolean }[]
+  /** In effect on it, by seniors. */
+  removals: Removal[]
   /** A frozen restriction is in effect: nothing outside the frozen prefix counts. */
   shut: boolean
   leavings: EventId[]
@@ -227,46 +234,39 @@ function restrict(
     const removes = acting.slice(from, from + SCAN_BITS)
     const after = descendants(graph, removes)
     const known = acknowledged(graph, t, after, pass.isVoid)
+    // Per junior, the bits of what is in effect on it.
+    const effects = new Map<number, { removals: number; leavings: number }>()
     removes.forEach((i, k) => {
       const isLeaving = (graph.headers[i] as Keyed).key === key
-      const bit = 1 << k
       for (const x of juniorsOf(i)) {
         const addOfX = (graph.tenures[x] as GraphTenure).add
         if (afterAdd !== undefined && afterAdd[addOfX] === 0) continue
-        if (addOfX >= 0 && ((after[addOfX] as number) & bit) !== 0) continue
-        // Leaving is one rule for all tenures of the key: it voids only what follows it.
-        const isStruck = isLeaving
-          ? (e: number) => ((after[e] as number) & bit) !== 0
-          : (e: number) => ((known[e] as number) & bit) === 0
-        strike(graph, pass, { by: t, on: x, remove: i, isLeaving, isStruck }, frozen)
+        if (addOfX >= 0 && ((after[addOfX] as number) & (1 << k)) !== 0) continue
+        const isFrozen = isFrozenValid(graph, i, frozen)
+        register(pass, x, { id: (graph.headers[i] as Keyed).id, by: t, isFrozen }, isLeaving)
+        if (isFrozen) continue
+        const effect = effects.get(x) ?? { removals: 0, leavings: 0 }
+        effect[isLeaving ? 'leavings' : 'removals'] |= 1 << k
+        effects.set(x, effect)
       }
     })
+    for (const [x, { removals, leavings }] of effects) {
+      for (const e of (graph.tenures[x] as GraphTenure).events) {
+        const isOutsideK = ((known[e] as number) & removals) !== removals
+        // Leaving is one rule for all tenures of the key: it voids only what follows it.
+        if (isOutsideK || ((after[e] as number) & leavings) !== 0) pass.struck[e] = 1
+      }
+    }
   }
 }
 
-interface Strike {
-  readonly by: number
-  readonly on: number
-  /** Node of the `remove`. */
-  readonly remove: number
-  readonly isLeaving: boolean
-  readonly isStruck: (node: number) => boolean
-}
-
-function strike(graph: Graph, pass: Pass, { by, on, ...what }: Strike, frozen: FrozenPrefix): void {
-  const { id } = graph.headers[what.remove] as OwnerHeader
-  const standing = pass.standings[on] as MutableStanding
-  const isFrozen = isFrozenValid(graph, what.remove, frozen)
-  if (what.isLeaving) standing.leavings.push(id)
-  else standing.removals.push({ id, by, isFrozen })
+/** Notes a restriction in effect on tenure `x`. */
+function register(pass: Pass, x: number, removal: Removal, isLeaving: boolean): void {
+  const standing = pass.standings[x] as MutableStanding
+  if (isLeaving) standing.leavings.push(removal.id)
+  else standing.removals.push(removal)
   // K of a frozen restriction lies in the frozen prefix: all that is outside is void.
-  if (isFrozen) {
-    standing.shut = true
-    return
-  }
-  for (const e of (graph.tenures[on] as GraphTenure).events) {
-    if (what.isStruck(e)) pass.struck[e] = 1
-  }
+  if (removal.isFrozen) standing.shut = true
 }
 
 function isFrozenValid(graph: Graph, node: number, frozen: FrozenPrefix): boolean {

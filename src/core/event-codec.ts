@@ -1,20 +1,10 @@
 // Event ⇄ canonical dag-cbor bytes. Decoding is strict: one event has exactly one encoding, and what
 // does not fit the shapes of event.ts within limits.ts is refused with a reason, never repaired.
 import * as dagCbor from '@ipld/dag-cbor'
-import type { Rejection, RejectionReason } from './errors.ts'
-import type {
-  AnnotationValue,
-  Event,
-  FileValue,
-  Labels,
-  Operation,
-  OwnerBody,
-  ReviewItem,
-  Value,
-} from './event.ts'
+import type { Rejection } from './errors.ts'
+import type { Event, Labels, Operation, OwnerBody, ReviewItem } from './event.ts'
 import {
   bytesOfHex,
-  CID_BYTES,
   cidBytesOf,
   compareBytes,
   type DatasetId,
@@ -22,16 +12,29 @@ import {
   eventIdOfBlock,
   eventIdOfCidBytes,
   founderIndexOf,
-  founderTenure,
-  hexOf,
-  type ObjectId,
   type PublicKey,
   type Sha256,
   type TenureId,
-  type VersionId,
 } from './ids.ts'
 import { limits } from './limits.ts'
-import { namePathProblem } from './names.ts'
+import { operationOf, wireOfOperation } from './operation-codec.ts'
+import {
+  asMap,
+  eventId,
+  hasControlCharacter,
+  labelsOf,
+  list,
+  onlyKeys,
+  optionalText,
+  type Plain,
+  publicKey,
+  Refusal,
+  refuse,
+  some,
+  tenureOf,
+  text,
+  uint,
+} from './wire-fields.ts'
 
 /** What an author states, before it is signed. */
 export type Draft =
@@ -64,26 +67,11 @@ export type Draft =
       labels?: Labels
     }
 
-type Plain = Record<string, unknown>
-
 const FORMAT_VERSION = 1
 const SIGNATURE_BYTES = 64
-const KEY_BYTES = 32
 /** text(3) "sig", bytes(64): always the last entry, because canonical keys are sorted by length. */
 const SIGNATURE_ENTRY_BYTES = 4 + 2 + SIGNATURE_BYTES
 const SIGNING_CONTEXT = new TextEncoder().encode('gonk-p2p/1\0')
-
-class Refusal extends Error {
-  readonly reason: RejectionReason
-  constructor(reason: RejectionReason, what: string) {
-    super(what)
-    this.reason = reason
-  }
-}
-
-function refuse(what: string, reason: RejectionReason = 'malformed'): never {
-  throw new Refusal(reason, what)
-}
 
 // ---------------------------------------------------------------- encoding
 
@@ -112,7 +100,12 @@ function wireOf(draft: Draft, author: PublicKey): Plain {
   if (draft.family === 'genesis') {
     const { kOwner, kReview, nonce, name } = draft
     const founders = draft.founders.map(bytesOfHex)
-    return { ...common, k: 'genesis', d: null, b: { founders, kOwner, kReview, nonce, ...some({ name }) } }
+    return {
+      ...common,
+      k: 'genesis',
+      d: null,
+      b: { founders, kOwner, kReview, nonce, ...some({ name }) },
+    }
   }
   const d = cidBytesOf(draft.dataset)
   if (draft.family === 'proposal') {
@@ -139,54 +132,15 @@ function wireOfBody(body: Exclude<OwnerBody, { kind: 'unknown' }>): Plain {
     case 'review':
       return {
         verdict: body.verdict,
-        items: body.items.map((item) => ({ p: cidBytesOf(item.proposal), ...some({ r: item.ranges }) })),
+        items: body.items.map((item) => ({
+          p: cidBytesOf(item.proposal),
+          ...some({ r: item.ranges }),
+        })),
         ...some({ reason: body.reason }),
       }
     case 'release':
       return { tag: body.tag, root: body.root, ...some({ text: body.text }) }
   }
-}
-
-function wireOfOperation(operation: Operation): Plain {
-  const labels = some({ l: operation.labels })
-  switch (operation.op) {
-    case 'create':
-      return { o: 'create', ...wireOfValue(operation.value), ...labels }
-    case 'update':
-      return {
-        o: 'update',
-        x: bytesOfHex(operation.object),
-        b: operation.base.map(wireOfVersion),
-        ...wireOfValue(operation.value),
-        ...labels,
-      }
-    case 'delete':
-      return { o: 'delete', x: bytesOfHex(operation.object), b: operation.base.map(wireOfVersion), ...labels }
-    case 'purge':
-      return { o: 'purge', x: bytesOfHex(operation.object), ...labels }
-  }
-}
-
-function wireOfValue(value: Value): Plain {
-  if (value.type === 'file') {
-    const { name, mediaType, sizeBytes, content, meta } = value
-    return { n: name, m: mediaType, z: sizeBytes, c: content, ...some({ j: meta }) }
-  }
-  return {
-    of: value.targets.map(wireOfVersion),
-    s: wireOfVersion(value.schema),
-    z: value.sizeBytes,
-    ...some({ i: value.inline, c: value.content }),
-  }
-}
-
-function wireOfVersion(version: VersionId): [Uint8Array, number] {
-  return [cidBytesOf(version.proposal), version.index]
-}
-
-/** Leaves out what is undefined, which dag-cbor cannot say. */
-function some<T extends Plain>(fields: T): Plain {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 }
 
 // ---------------------------------------------------------------- signing
@@ -353,11 +307,19 @@ function bodyOf(kind: string, body: Plain): OwnerBody {
     case 'add': {
       onlyKeys(body, ['key'], ['proof', 'name'], kind)
       const proof = body['proof']
-      if (proof !== undefined && !(proof instanceof Uint8Array && proof.length === SIGNATURE_BYTES)) {
+      if (
+        proof !== undefined &&
+        !(proof instanceof Uint8Array && proof.length === SIGNATURE_BYTES)
+      ) {
         refuse('proof')
       }
       const key = publicKey(body['key'], 'key')
-      return { kind, key, ...(proof && { proof }), ...optionalText(body, 'name', limits.textBytesMax) }
+      return {
+        kind,
+        key,
+        ...(proof && { proof }),
+        ...optionalText(body, 'name', limits.textBytesMax),
+      }
     }
     case 'remove':
       onlyKeys(body, ['key'], [], kind)
@@ -392,176 +354,19 @@ function reviewItemsOf(value: unknown): ReviewItem[] {
     if (seen.has(proposal)) refuse('a proposal is named twice in one review')
     seen.add(proposal)
     if (item['r'] === undefined) return { proposal }
-    const ranges = list(item['r'], 'r', 1, limits.reviewRangesMax).map((range): [number, number] => {
-      const [from, to] = list(range, 'r', 2, 2)
-      return [uint(from, 'r'), uint(to, 'r')]
-    })
+    const ranges = list(item['r'], 'r', 1, limits.reviewRangesMax).map(
+      (range): [number, number] => {
+        const [from, to] = list(range, 'r', 2, 2)
+        return [uint(from, 'r'), uint(to, 'r')]
+      },
+    )
     rangeCount += ranges.length
     if (rangeCount > limits.reviewRangesMax) refuse('ranges in one review', 'limit-exceeded')
     ranges.forEach(([from, to], i) => {
       const after = i === 0 ? -1 : (ranges[i - 1] as [number, number])[1]
-      if (from <= after || to < from || to >= limits.operationsMax) refuse('ranges are not in order')
+      if (from <= after || to < from || to >= limits.operationsMax)
+        refuse('ranges are not in order')
     })
     return { proposal, ranges }
   })
-}
-
-function operationOf(value: unknown): Operation {
-  const wire = asMap(value, 'op')
-  const labels = labelsOf(wire['l'])
-  const labelled = labels ? { labels } : {}
-  switch (wire['o']) {
-    case 'create':
-      return { op: 'create', value: valueOf(wire, []), ...labelled }
-    case 'update':
-      return {
-        op: 'update',
-        object: objectId(wire['x']),
-        base: versions(wire['b'], 'b', limits.basesMax),
-        value: valueOf(wire, ['x', 'b']),
-        ...labelled,
-      }
-    case 'delete':
-      onlyKeys(wire, ['o', 'x', 'b'], ['l'], 'delete')
-      return {
-        op: 'delete',
-        object: objectId(wire['x']),
-        base: versions(wire['b'], 'b', limits.basesMax),
-        ...labelled,
-      }
-    case 'purge':
-      onlyKeys(wire, ['o', 'x'], ['l'], 'purge')
-      return { op: 'purge', object: objectId(wire['x']), ...labelled }
-    default:
-      return refuse('operation of an unknown kind')
-  }
-}
-
-function valueOf(wire: Plain, alsoKeys: string[]): FileValue | AnnotationValue {
-  if (wire['n'] !== undefined) {
-    onlyKeys(wire, ['o', ...alsoKeys, 'n', 'm', 'z', 'c'], ['j', 'l'], 'file')
-    const name = text(wire['n'], 'n', limits.nameBytesMax)
-    const problem = namePathProblem(name)
-    if (problem !== undefined) refuse(`name: ${problem}`)
-    const mediaType = text(wire['m'], 'm', limits.mediaTypeBytesMax)
-    if (!/^[\x20-\x7e]+$/.test(mediaType)) refuse('media type')
-    const meta = wire['j'] === undefined ? undefined : text(wire['j'], 'j', limits.metaBytesMax)
-    return {
-      type: 'file',
-      name,
-      mediaType,
-      sizeBytes: uint(wire['z'], 'z'),
-      content: contentCid(wire['c']),
-      ...(meta !== undefined && { meta }),
-    }
-  }
-  onlyKeys(wire, ['o', ...alsoKeys, 'of', 's', 'z'], ['i', 'c', 'l'], 'annotation')
-  const inline = wire['i']
-  if ((inline === undefined) === (wire['c'] === undefined)) refuse('annotation needs one of i and c')
-  const sizeBytes = uint(wire['z'], 'z')
-  const annotation = {
-    type: 'annotation' as const,
-    targets: versions(wire['of'], 'of', limits.targetsMax),
-    schema: versionOf(wire['s'], 's'),
-    sizeBytes,
-  }
-  if (inline === undefined) return { ...annotation, content: contentCid(wire['c']) }
-  if (!(inline instanceof Uint8Array) || inline.length > limits.inlineBytesMax) refuse('inline')
-  if (inline.length !== sizeBytes) refuse('inline size')
-  return { ...annotation, inline }
-}
-
-// ---------------------------------------------------------------- fields
-
-function asMap(value: unknown, where: string): Plain {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) refuse(where)
-  if (value instanceof Uint8Array) refuse(where)
-  return value as Plain
-}
-
-function onlyKeys(map: Plain, required: string[], optional: string[], where: string): void {
-  for (const key of required) if (!Object.hasOwn(map, key)) refuse(`${where}: ${key} is missing`)
-  for (const key of Object.keys(map)) {
-    if (!required.includes(key) && !optional.includes(key)) refuse(`${where}: unknown field`)
-  }
-}
-
-function list(value: unknown, where: string, min: number, max: number): unknown[] {
-  if (!Array.isArray(value) || value.length < min) refuse(where)
-  if (value.length > max) refuse(`${where}: more than ${max}`, 'limit-exceeded')
-  return value
-}
-
-function uint(value: unknown, where: string): number {
-  if (!Number.isSafeInteger(value) || (value as number) < 0) refuse(where)
-  return value as number
-}
-
-function text(value: unknown, where: string, bytesMax: number): string {
-  if (typeof value !== 'string') refuse(where)
-  if (new TextEncoder().encode(value).length > bytesMax) refuse(`${where}: too long`, 'limit-exceeded')
-  return value
-}
-
-function optionalText<K extends string>(map: Plain, key: K, bytesMax: number) {
-  if (map[key] === undefined) return {} as { [P in K]?: string }
-  return { [key]: text(map[key], key, bytesMax) } as { [P in K]?: string }
-}
-
-function hasControlCharacter(value: string): boolean {
-  for (const character of value) {
-    const code = character.codePointAt(0) as number
-    if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return true
-  }
-  return false
-}
-
-function publicKey(value: unknown, where: string): PublicKey {
-  if (!(value instanceof Uint8Array) || value.length !== KEY_BYTES) refuse(where)
-  return hexOf(value) as PublicKey
-}
-
-function eventId(value: unknown, where: string): EventId {
-  return eventIdOfCidBytes(value) ?? refuse(where)
-}
-
-function objectId(value: unknown): ObjectId {
-  if (!(value instanceof Uint8Array) || value.length !== 32) refuse('x')
-  return hexOf(value) as ObjectId
-}
-
-function versionOf(value: unknown, where: string): VersionId {
-  const [proposal, index] = list(value, where, 2, 2)
-  const version = { proposal: eventId(proposal, where), index: uint(index, where) }
-  if (version.index >= limits.operationsMax) refuse(where)
-  return version
-}
-
-function versions(value: unknown, where: string, max: number): VersionId[] {
-  const all = list(value, where, 1, max).map((entry) => versionOf(entry, where))
-  if (new Set(all.map((v) => `${v.proposal}:${v.index}`)).size !== all.length) refuse(`${where}: twice`)
-  return all
-}
-
-/** CIDv1, raw or dag-pb, sha2-256. */
-function contentCid(value: unknown): Uint8Array {
-  if (!(value instanceof Uint8Array) || value.length !== CID_BYTES) refuse('c')
-  const [version, codec, hash, length] = value
-  if (version !== 1 || (codec !== 0x55 && codec !== 0x70) || hash !== 0x12 || length !== 32) refuse('c')
-  return value
-}
-
-function tenureOf(value: unknown): TenureId {
-  if (value instanceof Uint8Array) return eventId(value, 'w') as string as TenureId
-  const index = uint(value, 'w')
-  if (index >= limits.foundersMax) refuse('w')
-  return founderTenure(index)
-}
-
-function labelsOf(value: unknown): Labels | undefined {
-  if (value === undefined) return undefined
-  const labels = asMap(value, 'l')
-  for (const entry of Object.values(labels)) if (typeof entry !== 'string') refuse('l')
-  if (dagCbor.encode(labels).length > limits.labelsBytesMax) refuse('l: too long', 'limit-exceeded')
-  return labels as Labels
 }

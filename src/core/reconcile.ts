@@ -1,6 +1,6 @@
 // Finding what one side lacks of a set of event ids in bytes proportional to the difference. Both
-// sides hold the set as the same 16-ary Merkle trie; the asker describes nodes, the answerer replies
-// with what differs, until lists of ids are short. Neither side keeps anything between messages.
+// sides hold the set as a 16-ary Merkle trie; the asker describes nodes, the answerer replies with
+// what differs, until lists of ids are short. Neither side keeps anything between messages.
 import { bytesOfHex, type EventId, hexOf } from './ids.ts'
 import { limits } from './limits.ts'
 
@@ -198,8 +198,8 @@ export function partProblem(part: Part, width: Width): string | undefined {
 }
 
 /**
- * @returns what in the answer was not asked for, if anything. Answers must go down, never repeat and
- * never come from elsewhere, so that no answerer can make the asker walk for ever.
+ * @returns what in the answer was not asked for, if anything. Answers must go down, never repeat
+ * and never come from elsewhere, so that no answerer can make the asker walk for ever.
  */
 export function answerProblem(
   asked: readonly Part[],
@@ -217,7 +217,7 @@ export function answerProblem(
   return undefined
 }
 
-/** Whether an id may be an answer to the questions that list ids: under one of them, and not in it. */
+/** Whether an id may answer the questions that list ids: under one of them, and not in it. */
 export function lackingTest(asked: readonly Part[], width: Width): (id: string) => boolean {
   const lists = new Map<Prefix, ReadonlySet<string>>()
   for (const part of asked) if ('ids' in part) lists.set(part.prefix, new Set(part.ids))

@@ -128,9 +128,7 @@ function ownerOf(value: unknown): Snapshot['owners'][number] | undefined {
 }
 
 function wireOfTenure(id: TenureId): number | Uint8Array {
-  return id.length < KEY_BYTES
-    ? Number(id.slice(1))
-    : cidBytesOf(id as string as EventId)
+  return id.length < KEY_BYTES ? Number(id.slice(1)) : cidBytesOf(id as string as EventId)
 }
 
 function tenureOf(value: unknown): TenureId | undefined {

@@ -1,20 +1,16 @@
-// Content blocks on disk, one file a block. Every read is hashed: what a power cut or a failing disk
-// did to a block makes it absent, so that it is fetched again, and never wrong.
+// Content blocks on disk, one file a block. Every read is hashed: what a power cut or a failing
+// disk did to a block makes it absent, so that it is fetched again, and never wrong.
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { FsBlockstore } from 'blockstore-fs'
 import type { ShardingStrategy } from 'blockstore-fs/sharding'
 import { CID } from 'multiformats/cid'
 import { GonkError } from '../core/errors.ts'
+import type { AbortOptions } from '../ports.ts'
 import type { ListedBlocks } from './blocks.ts'
 import { throwIfAborted } from './concurrent.ts'
 import { blockKey, isSha256, matches } from './dag.ts'
 import { diskError, onDisk } from './disk-error.ts'
-
-export interface DiskBlocks extends ListedBlocks {
-  /** Waits for writes under way. */
-  close(): Promise<void>
-}
 
 const EXTENSION = '.data'
 
@@ -37,80 +33,97 @@ const layout: ShardingStrategy = {
 export async function openDiskBlocks(directory: string): Promise<DiskBlocks> {
   const store = new FsBlockstore(directory, { shardingStrategy: layout })
   await onDisk(store.open(), directory)
-  const locks = new Map<string, Promise<unknown>>()
+  return new DiskBlocks(directory, store)
+}
 
-  const fileOf = (cid: CID) => {
-    const { dir, file } = layout.encode(cid)
-    return path.join(directory, dir, file)
+/** Made by {@link openDiskBlocks}. */
+export class DiskBlocks implements ListedBlocks {
+  readonly #directory: string
+  readonly #store: FsBlockstore
+  /** The last change under way of each block. */
+  readonly #changes = new Map<string, Promise<void>>()
+
+  constructor(directory: string, store: FsBlockstore) {
+    this.#directory = directory
+    this.#store = store
   }
 
-  /** One change at a time of each block: steno's temporary name is fixed per file. */
-  const exclusive = (cid: CID, change: () => Promise<void>): Promise<void> => {
+  async get(cid: CID, { signal }: AbortOptions = {}): Promise<Uint8Array | undefined> {
+    throwIfAborted(signal)
+    const bytes = await readIfThere(this.#fileOf(cid))
+    if (bytes === undefined || matches(cid, bytes)) return bytes
+    await this.#change(cid, async () => {
+      if (!(await this.#isGood(cid))) await onDisk(this.#store.delete(cid), this.#directory)
+    })
+    return undefined
+  }
+
+  /** Looks, but does not read: only a block cut down to nothing, as power cuts do, is noticed. */
+  async has(cid: CID): Promise<boolean> {
+    const size = await sizeIfThere(this.#fileOf(cid))
+    return size !== undefined && (size > 0 || matches(cid, new Uint8Array(0)))
+  }
+
+  async put(cid: CID, bytes: Uint8Array): Promise<void> {
+    if (!isSha256(cid)) throw new GonkError('BAD_CID', `only sha2-256 blocks are kept, not ${cid}`)
+    await this.#change(cid, async () => {
+      if (await this.#isGood(cid)) return
+      await onDisk(this.#store.put(cid, bytes), this.#directory)
+    })
+  }
+
+  delete(cid: CID): Promise<void> {
+    return this.#change(cid, () => onDisk(this.#store.delete(cid), this.#directory))
+  }
+
+  /** Removes on its way what writes cut short by a crash have left. */
+  async *list({ signal }: AbortOptions = {}): AsyncGenerator<CID> {
+    const directory = this.#directory
+    for (const shard of await onDisk(readdir(directory, { withFileTypes: true }), directory)) {
+      if (!shard.isDirectory()) continue
+      const folder = path.join(directory, shard.name)
+      for (const name of await onDisk(readdir(folder), folder)) {
+        throwIfAborted(signal)
+        const file = path.join(folder, name)
+        if (this.#isLeftover(name)) await onDisk(rm(file, { force: true }), file)
+        const cid = cidOfFile(name)
+        if (cid !== undefined) yield cid
+      }
+    }
+  }
+
+  /** Waits for changes under way. */
+  async close(): Promise<void> {
+    await Promise.allSettled(this.#changes.values())
+  }
+
+  #fileOf(cid: CID): string {
+    const { dir, file } = layout.encode(cid)
+    return path.join(this.#directory, dir, file)
+  }
+
+  /** One change at a time of each block: the temporary name of a write is fixed per block. */
+  #change(cid: CID, change: () => Promise<void>): Promise<void> {
     const key = blockKey(cid)
-    const mine = locks.get(key)?.then(change, change) ?? change()
-    locks.set(key, mine)
+    const mine = this.#changes.get(key)?.then(change, change) ?? change()
+    this.#changes.set(key, mine)
     const done = () => {
-      if (locks.get(key) === mine) locks.delete(key)
+      if (this.#changes.get(key) === mine) this.#changes.delete(key)
     }
     mine.then(done, done)
     return mine
   }
 
-  /** Only in {@link exclusive}, so that a block being repaired is never taken for the damaged one. */
-  const isGood = async (cid: CID) => {
-    const bytes = await readIfThere(fileOf(cid))
+  /** Only in a change: a block being repaired must not be taken for the damaged one. */
+  async #isGood(cid: CID): Promise<boolean> {
+    const bytes = await readIfThere(this.#fileOf(cid))
     return bytes !== undefined && matches(cid, bytes)
   }
 
-  const isTemporaryOfNobody = (name: string) =>
-    name.startsWith('.') && name.endsWith('.tmp') && !locks.has(path.basename(name.slice(1, -4), EXTENSION))
-
-  return {
-    async get(cid, { signal } = {}) {
-      throwIfAborted(signal)
-      const bytes = await readIfThere(fileOf(cid))
-      if (bytes === undefined || matches(cid, bytes)) return bytes
-      await exclusive(cid, async () => {
-        if (!(await isGood(cid))) await onDisk(store.delete(cid), directory)
-      })
-      return undefined
-    },
-
-    /** Looks, but does not read: only a block cut down to nothing, as power cuts do, is noticed. */
-    async has(cid) {
-      const size = await sizeIfThere(fileOf(cid))
-      return size !== undefined && (size > 0 || matches(cid, new Uint8Array(0)))
-    },
-
-    put(cid, bytes) {
-      if (!isSha256(cid)) {
-        return Promise.reject(new GonkError('BAD_CID', `only sha2-256 blocks are kept, not ${cid}`))
-      }
-      return exclusive(cid, async () => {
-        if (await isGood(cid)) return
-        await onDisk(store.put(cid, bytes), directory)
-      })
-    },
-
-    delete: (cid) => exclusive(cid, () => onDisk(store.delete(cid), directory)),
-
-    /** Removes on its way what writes cut short by a crash have left. */
-    async *list({ signal } = {}) {
-      for (const shard of await onDisk(readdir(directory, { withFileTypes: true }), directory)) {
-        if (!shard.isDirectory()) continue
-        const folder = path.join(directory, shard.name)
-        for (const name of await onDisk(readdir(folder), folder)) {
-          throwIfAborted(signal)
-          if (isTemporaryOfNobody(name)) await onDisk(rm(path.join(folder, name), { force: true }), folder)
-          const cid = cidOfFile(name)
-          if (cid !== undefined) yield cid
-        }
-      }
-    },
-
-    async close() {
-      await Promise.allSettled(locks.values())
-    },
+  /** `.CID.data.tmp` of no write under way. */
+  #isLeftover(name: string): boolean {
+    const isTemporary = name.startsWith('.') && name.endsWith(`${EXTENSION}.tmp`)
+    return isTemporary && !this.#changes.has(name.slice(1, -`${EXTENSION}.tmp`.length))
   }
 }
 

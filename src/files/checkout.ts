@@ -28,14 +28,15 @@ export interface CheckoutOptions extends AbortOptions {
 }
 
 const FILES_AT_ONCE = 6
-/** Where files are written until they are whole; left over only by a crash, and cleared by the next run. */
+/** Where files are written until they are whole. Left by a crash, cleared by the next run. */
 const PART_FOLDER = /^\.gonk-checkout-[0-9a-f-]{36}$/
 
 /**
  * Writes every entry to `directory`, which is made when missing. As `git checkout` does with files
  * it does not know: a file already there with the same bytes is kept (so that a stopped checkout
  * can be repeated), one with other bytes stops it with EXISTS, and other files are left alone.
- * Each file appears whole or not at all. Throws NOT_HERE, BAD_NAME, EXISTS, BAD_BLOCK, DISK, CANCELLED.
+ * Each file appears whole or not at all.
+ * Throws NOT_HERE, BAD_NAME, EXISTS, BAD_BLOCK, DISK, CANCELLED.
  */
 export async function checkout(
   entries: AsyncIterable<CheckoutEntry> | Iterable<CheckoutEntry>,
@@ -73,7 +74,8 @@ async function openDirectory(directory: string): Promise<string> {
     }
     return root
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw inTheWay(directory, 'not a folder')
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST')
+      throw inTheWay(directory, 'not a folder')
     throw diskError(error, directory)
   }
 }
@@ -123,7 +125,9 @@ async function writeEntry(
   const target = path.join(root, ...entry.name.split('/'))
   if (problem !== undefined || !target.startsWith(root + path.sep)) {
     const details = { name: entry.name }
-    throw new GonkError('BAD_NAME', `${entry.name}: ${problem ?? 'outside the folder'}`, { details })
+    throw new GonkError('BAD_NAME', `${entry.name}: ${problem ?? 'outside the folder'}`, {
+      details,
+    })
   }
   await folders(path.dirname(target))
   const there = await lstatIfThere(target)

@@ -49,7 +49,7 @@ export async function* mapInOrder<T, R>(
   }
 }
 
-/** Throws what the signal was aborted with when that is ours (CANCELLED, TIMEOUT), else CANCELLED. */
+/** Throws the signal's reason when that is a GonkError, such as TIMEOUT, else CANCELLED. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted !== true) return
   if (signal.reason instanceof GonkError) throw signal.reason

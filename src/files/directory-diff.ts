@@ -62,7 +62,12 @@ async function* nodeChanges(
   source: DirectorySource,
 ): AsyncGenerator<FileChange> {
   if (before?.kind !== 'shard' || after?.kind !== 'shard') {
-    yield* listChanges(entriesOf(before, level, source), entriesOf(after, level, source), path, source)
+    yield* listChanges(
+      entriesOf(before, level, source),
+      entriesOf(after, level, source),
+      path,
+      source,
+    )
     return
   }
   for (const index of new Set([...before.slots.keys(), ...after.slots.keys()])) {
@@ -192,7 +197,10 @@ function nodeOf(cid: CID, bytes: Uint8Array): Node | undefined {
   if (bytes.length > limits.blockBytesMax) bad(cid, 'too large')
   const { type, links } = parsed(cid, bytes)
   if (type === 'directory') {
-    return { kind: 'flat', entries: links.map(({ Name, Hash }) => ({ name: Name ?? '', cid: Hash })) }
+    return {
+      kind: 'flat',
+      entries: links.map(({ Name, Hash }) => ({ name: Name ?? '', cid: Hash })),
+    }
   }
   if (type !== 'hamt-sharded-directory') return undefined
   const slots = links.map(({ Name = '', Hash }): [string, Slot] => {

@@ -10,7 +10,6 @@ import { dagSizeOf } from './dag-size.ts'
 import {
   damaged,
   type DirectoryStore,
-  entriesOfShard,
   type Entry,
   entryOf,
   linkTo,
@@ -20,6 +19,7 @@ import {
   type Shard,
   shardOf,
   shardOfLinks,
+  shardsOf,
   storeNode,
   storeShard,
 } from './hamt.ts'
@@ -32,6 +32,8 @@ export interface DirectoryChange {
 
 /** A flat directory whose block would be greater is a HAMT. All links count, also to directories. */
 const FLAT_BYTES_MAX = 256 * 1024
+/** What a shard not read yet adds at least: two links with names of one byte. */
+const SHARD_FLAT_BYTES_MIN = 2 * linkSerializedSize(1, 36, 0)
 
 interface Directory {
   /** Every entry by name, or the root of a HAMT. */
@@ -167,14 +169,17 @@ async function storeDirectory(directory: Directory, store: DirectoryStore) {
   return storeNode(new UnixFS({ type: 'directory' }), links, store)
 }
 
-/** The entries of a HAMT that is small enough to be flat; stops reading once it is not. */
+/** The entries of a HAMT that is small enough to be flat; stops reading once it cannot be. */
 async function flattened(root: Shard, store: DirectoryStore) {
   const entries = new Map<string, Entry>()
-  let bytes = dataFieldSerializedSize()
-  for await (const entry of entriesOfShard(root, store)) {
-    bytes += linkBytesOf(entry)
-    if (bytes > FLAT_BYTES_MAX) return undefined
-    entries.set(entry.name, entry)
+  let leastBytes = dataFieldSerializedSize() + SHARD_FLAT_BYTES_MIN
+  for await (const shard of shardsOf(root, store)) {
+    leastBytes -= SHARD_FLAT_BYTES_MIN
+    for (const slot of shard.slots.values()) {
+      leastBytes += slot.kind === 'entry' ? linkBytesOf(slot) : SHARD_FLAT_BYTES_MIN
+      if (slot.kind === 'entry') entries.set(slot.name, slot)
+    }
+    if (leastBytes > FLAT_BYTES_MAX) return undefined
   }
   return entries
 }

@@ -36,22 +36,6 @@ interface Place {
   readonly depth: number
 }
 
-export interface FetchWork {
-  /** Takes up a file. Resolves when its blocks are queued, as far as they are known. */
-  begin(file: WantedFile): Promise<void>
-  /** Removes from the queue what `peer` may have, the oldest first. */
-  take(peer: PeerId, bounds: { bytes: number; count: number }): WorkItem[]
-  /** Keeps the bytes, which the caller knows to match, and queues what they link to. */
-  store(item: WorkItem, bytes: Uint8Array): Promise<void>
-  /** Puts items back, to be asked for first. */
-  giveBack(items: Iterable<WorkItem>): void
-  /** Ends the queued items for which it holds: their files are missing. */
-  giveUp(isHopeless: (item: WorkItem) => boolean): Promise<void>
-  queued(): number
-  /** Blocks wanted and not settled. */
-  unsettled(): number
-}
-
 export interface FetchWorkNeeds {
   readonly blocks: Blocks
   /** A file is done with. `blocks`: all its blocks, which are here when the state is good. */
@@ -66,115 +50,133 @@ export interface FetchWorkNeeds {
 /** Of an inner node whose size is not known. */
 const NODE_BYTES = 64 * 1024
 const DEPTH_MAX = 32
+const LOOKUPS_AT_ONCE = 16
 
-export function createFetchWork({ blocks, onFile, onQueued }: FetchWorkNeeds): FetchWork {
-  const items = new Map<string, WorkItem>()
-  let queue: WorkItem[] = []
+export class FetchWork {
+  readonly #needs: FetchWorkNeeds
+  /** Every block wanted and not settled, also those asked for. */
+  readonly #items = new Map<string, WorkItem>()
+  #queue: WorkItem[] = []
+
+  constructor(needs: FetchWorkNeeds) {
+    this.#needs = needs
+  }
+
+  /** Blocks nobody is asked for yet. */
+  get queued(): number {
+    return this.#queue.length
+  }
+
+  /** Blocks wanted and not settled. */
+  get unsettled(): number {
+    return this.#items.size
+  }
+
+  /** Takes up a file. Resolves when its blocks are queued, as far as they are known. */
+  async begin({ cid, sizeBytes }: WantedFile): Promise<void> {
+    if (!isFileBlock(cid)) return this.#needs.onFile(cid, 'invalid', [])
+    const job: FileJob = { cid, places: new Map(), pending: 0, state: 'good' }
+    const missing: WorkItem[] = []
+    await this.#want(job, { cid, sizeBytes, depth: 0 }, missing)
+    this.#queue.push(...missing)
+    if (missing.length > 0) this.#needs.onQueued()
+  }
+
+  /** Removes from the queue what `peer` may have, the first first; at least one however large. */
+  take(peer: PeerId, bounds: { bytes: number; count: number }): WorkItem[] {
+    const taken: WorkItem[] = []
+    let bytes = 0
+    this.#queue = this.#queue.filter((item) => {
+      const fits = taken.length === 0 || bytes + item.costBytes <= bounds.bytes
+      if (!fits || taken.length >= bounds.count || item.absentAt.has(peer)) return true
+      taken.push(item)
+      bytes += item.costBytes
+      return false
+    })
+    return taken
+  }
+
+  /** Keeps the bytes, which the caller knows to match, and queues what they link to. */
+  async store(item: WorkItem, bytes: Uint8Array): Promise<void> {
+    await this.#needs.blocks.put(item.cid, bytes)
+    await this.#settle(item, bytes)
+  }
+
+  /** Puts items in the queue, to be asked for before others. */
+  giveBack(items: Iterable<WorkItem>): void {
+    const found = [...items]
+    if (found.length === 0) return
+    this.#queue = [...found, ...this.#queue]
+    this.#needs.onQueued()
+  }
+
+  /** Ends the queued items for which it holds: their files are missing. */
+  async giveUp(isHopeless: (item: WorkItem) => boolean): Promise<void> {
+    const hopeless = this.#queue.filter((item) => isHopeless(item) || !isWorthFetching(item))
+    if (hopeless.length === 0) return
+    const gone = new Set(hopeless)
+    this.#queue = this.#queue.filter((item) => !gone.has(item))
+    for (const item of hopeless) await this.#settle(item, undefined)
+  }
+
+  /** Looks for the block here; otherwise adds it to `missing`, unless it is on its way already. */
+  async #want(file: FileJob, place: Place, missing: WorkItem[]): Promise<void> {
+    const { blocks } = this.#needs
+    const { cid } = place
+    const key = blockKey(cid)
+    file.places.set(key, place)
+    file.pending += 1
+    const known = this.#items.get(key)
+    if (known !== undefined) {
+      known.files.add(file)
+      return
+    }
+    const costBytes = isRaw(cid) ? Math.min(place.sizeBytes, limits.blockBytesMax) : NODE_BYTES
+    const item = { cid, key, costBytes, absentAt: new Set<PeerId>(), files: new Set([file]) }
+    this.#items.set(key, item)
+    // Roots are read, so that the stated size is checked; of leaves it follows from the parent.
+    if (isRaw(cid) && place.depth > 0) {
+      if (await blocks.has(cid)) return this.#settle(item, 'here')
+    } else {
+      const bytes = await blocks.get(cid)
+      if (bytes !== undefined) return this.#settle(item, bytes)
+    }
+    missing.push(item)
+  }
 
   /** The block is here, or (`bytes` undefined) cannot be had. */
-  async function settle(item: WorkItem, bytes: Uint8Array | 'here' | undefined): Promise<void> {
+  async #settle(item: WorkItem, bytes: Uint8Array | 'here' | undefined): Promise<void> {
     // Files that want the block meanwhile join `item.files` and are visited too.
     for (const file of item.files) {
       const place = file.places.get(item.key) as Place
       if (bytes === undefined) {
         if (file.state === 'good') file.state = 'missing'
-      } else if (file.state !== 'invalid' && bytes !== 'here') await expand(file, place, bytes)
+      } else if (bytes !== 'here') await this.#expand(file, place, bytes)
       file.pending -= 1
       if (file.pending > 0) continue
-      await onFile(file.cid, file.state, [...file.places.values()].map(({ cid }) => cid))
+      const blocks = [...file.places.values()].map(({ cid }) => cid)
+      await this.#needs.onFile(file.cid, file.state, blocks)
     }
-    items.delete(item.key)
+    this.#items.delete(item.key)
   }
 
-  async function expand(file: FileJob, place: Place, bytes: Uint8Array): Promise<void> {
+  async #expand(file: FileJob, place: Place, bytes: Uint8Array): Promise<void> {
+    if (file.state === 'invalid') return
     const children = childrenOf(place, bytes)
-    const isNew = (child: Place) => file.places.get(blockKey(child.cid)) === undefined
-    const sameAsBefore = (child: Place) =>
-      file.places.get(blockKey(child.cid))?.sizeBytes === child.sizeBytes
-    if (children === undefined || !children.every((child) => isNew(child) || sameAsBefore(child))) {
+    if (children === undefined) {
       file.state = 'invalid'
       return
     }
-    const wanted: WorkItem[] = []
-    const checks: Promise<void>[] = []
+    const missing: WorkItem[] = []
+    const lookups: Promise<void>[] = []
     for (const child of children) {
-      if (!isNew(child)) continue
-      checks.push(want(file, child, wanted))
-      if (checks.length >= 16) await Promise.all(checks.splice(0))
+      const known = file.places.get(blockKey(child.cid))
+      if (known === undefined) lookups.push(this.#want(file, child, missing))
+      else if (known.sizeBytes !== child.sizeBytes) file.state = 'invalid'
+      if (lookups.length >= LOOKUPS_AT_ONCE) await Promise.all(lookups.splice(0))
     }
-    await Promise.all(checks)
-    enqueueFirst(wanted)
-  }
-
-  /** Looks for the block here; otherwise adds it to `missing`, unless it is on its way already. */
-  async function want(file: FileJob, place: Place, missing: WorkItem[]): Promise<void> {
-    const key = blockKey(place.cid)
-    file.places.set(key, place)
-    file.pending += 1
-    const known = items.get(key)
-    if (known !== undefined) {
-      known.files.add(file)
-      return
-    }
-    const { cid } = place
-    const costBytes = isRaw(cid) ? Math.min(place.sizeBytes, limits.blockBytesMax) : NODE_BYTES
-    const item = { cid, key, costBytes, absentAt: new Set<PeerId>(), files: new Set([file]) }
-    items.set(key, item)
-    if (isRaw(cid)) {
-      if (await blocks.has(cid)) return settle(item, 'here')
-    } else {
-      const bytes = await blocks.get(cid)
-      if (bytes !== undefined) return settle(item, bytes)
-    }
-    missing.push(item)
-  }
-
-  function enqueueFirst(found: readonly WorkItem[]): void {
-    if (found.length === 0) return
-    queue = [...found, ...queue]
-    onQueued()
-  }
-
-  return {
-    async begin({ cid, sizeBytes }) {
-      if (!isFileBlock(cid)) return onFile(cid, 'invalid', [])
-      const job: FileJob = { cid, places: new Map(), pending: 0, state: 'good' }
-      const missing: WorkItem[] = []
-      await want(job, { cid, sizeBytes, depth: 0 }, missing)
-      queue.push(...missing)
-      if (missing.length > 0) onQueued()
-    },
-
-    take(peer, bounds) {
-      const taken: WorkItem[] = []
-      let bytes = 0
-      queue = queue.filter((item) => {
-        const fits = taken.length < bounds.count && (taken.length === 0 || bytes + item.costBytes <= bounds.bytes)
-        if (!fits || item.absentAt.has(peer)) return true
-        taken.push(item)
-        bytes += item.costBytes
-        return false
-      })
-      return taken
-    },
-
-    async store(item, bytes) {
-      await blocks.put(item.cid, bytes)
-      await settle(item, bytes)
-    },
-
-    giveBack: (returned) => enqueueFirst([...returned]),
-
-    async giveUp(isHopeless) {
-      const hopeless = queue.filter((item) => isHopeless(item) || !isWorthFetching(item))
-      if (hopeless.length === 0) return
-      const gone = new Set(hopeless)
-      queue = queue.filter((item) => !gone.has(item))
-      for (const item of hopeless) await settle(item, undefined)
-    },
-
-    queued: () => queue.length,
-    unsettled: () => items.size,
+    await Promise.all(lookups)
+    this.giveBack(missing)
   }
 }
 
@@ -192,7 +194,8 @@ function childrenOf(place: Place, bytes: Uint8Array): Place[] | undefined {
     if (node.sizeBytes !== place.sizeBytes || place.depth >= DEPTH_MAX) return undefined
     const depth = place.depth + 1
     // An empty child would let a file of no size have any number of blocks.
-    if (!node.children.every(({ cid, sizeBytes }) => isFileBlock(cid) && sizeBytes > 0)) return undefined
+    if (!node.children.every(({ cid, sizeBytes }) => isFileBlock(cid) && sizeBytes > 0))
+      return undefined
     return node.children.map(({ cid, sizeBytes }) => ({ cid, sizeBytes, depth }))
   } catch {
     return undefined

@@ -1,13 +1,13 @@
-// Fetches files block by block from several peers at once. Each peer draws batches from one queue as
-// fast as it answers; what a peer does not have or fails to send is asked of the next.
+// Fetches files block by block from several peers at once. Each peer draws batches from one queue
+// as fast as it answers; what a peer does not have or fails to send is asked of the next.
 import type { CID } from 'multiformats/cid'
 import { GonkError } from '../core/errors.ts'
 import type { AbortOptions, Blocks, Clock, PeerId } from '../ports.ts'
 import { throwIfAborted } from './concurrent.ts'
 import { blockKey } from './dag.ts'
-import { createFetchWork, type FetchWork, type WantedFile, type WorkItem } from './fetch-work.ts'
+import { FetchWork, type WantedFile, type WorkItem } from './fetch-work.ts'
 
-/** `Network.blocks` bound to one peer and one dataset; its promises are trusted here: verified bytes. */
+/** `Network.blocks` bound to one peer and dataset. Its bytes are verified, and not hashed again. */
 export interface BlockSource {
   readonly peer: PeerId
   blocks(
@@ -72,7 +72,8 @@ interface PeerState {
 
 /**
  * Gets every block of the files that is not here yet. Blocks already here are not asked for, so a
- * fetch that was stopped goes on where it was. Peers that fail do not fail the fetch: see `missing`.
+ * fetch that was stopped goes on where it was. Peers that fail do not fail the fetch: see
+ * `missing`. Leaves that are here are not read; `FileStore.walk` does that.
  * Throws CANCELLED, DISK.
  */
 export async function fetchFiles(
@@ -103,7 +104,7 @@ class Fetch {
   constructor(needs: FetchNeeds, options: FetchOptions) {
     this.#needs = needs
     this.#options = options
-    this.#work = createFetchWork({
+    this.#work = new FetchWork({
       blocks: needs.blocks,
       onFile: (file, state, blocks) => this.#fileDone(file, state, blocks),
       onQueued: () => this.#schedule(),
@@ -140,7 +141,7 @@ class Fetch {
   async #feed(wanted: AsyncIterable<WantedFile> | Iterable<WantedFile>): Promise<void> {
     const lookups = new Set<Promise<void>>()
     for await (const file of wanted) {
-      while (this.#work.queued() >= QUEUE_MAX && !this.#stop.signal.aborted) {
+      while (this.#work.queued >= QUEUE_MAX && !this.#stop.signal.aborted) {
         await new Promise<void>((resolve) => (this.#wakeFeeder = resolve))
       }
       if (this.#stop.signal.aborted) return
@@ -192,8 +193,8 @@ class Fetch {
         this.#start(source, state, items)
       }
     }
-    if (this.#work.queued() < QUEUE_MAX) this.#wakeFeeder()
-    if (this.#fed && this.#work.unsettled() === 0) this.#done.resolve()
+    if (this.#work.queued < QUEUE_MAX) this.#wakeFeeder()
+    if (this.#fed && this.#work.unsettled === 0) this.#done.resolve()
   }
 
   #peer(peer: PeerId): PeerState {
@@ -255,7 +256,7 @@ class Fetch {
     await Promise.allSettled(writes)
   }
 
-  /** The peer's answers; throws TIMEOUT when none comes for too long, even if the peer ignores signals. */
+  /** The peer's answers; throws TIMEOUT when none comes for too long, whatever the peer does. */
   async *#answers(source: BlockSource, items: WorkItem[]) {
     const { stallMs = 15_000 } = this.#options
     const { clock } = this.#needs

@@ -124,7 +124,8 @@ async function* readRange(
     const node = isRaw(place.cid)
       ? { data: bytes, children: [], sizeBytes: bytes.length }
       : parseFileNode(place.cid, bytes)
-    if (node.sizeBytes !== (place.sizeBytes ?? node.sizeBytes)) bad(place.cid, 'not the size its parent says')
+    if (node.sizeBytes !== (place.sizeBytes ?? node.sizeBytes))
+      bad(place.cid, 'not the size its parent says')
     if (place.depth > DEPTH_MAX) bad(place.cid, 'nested too deep')
     const piece = clip(node.data, place.start)
     if (piece.length > 0) yield piece

@@ -141,12 +141,16 @@ export async function reviseShard(
   }
 }
 
-/** Reads as it goes; entries are in the order of their hashes. */
-export async function* entriesOfShard(root: Shard, store: DirectoryStore): AsyncGenerator<Entry> {
-  for (const index of root.slots.keys()) {
-    const slot = await loadedSlot(root, index, store)
-    if (slot?.kind === 'shard') yield* entriesOfShard(slot, store)
-    else if (slot) yield slot
+/** All shards, level by level, each read when its turn comes. */
+export async function* shardsOf(root: Shard, store: DirectoryStore): AsyncGenerator<Shard> {
+  const queue: (() => Promise<Entry | Shard | undefined>)[] = [async () => root]
+  for (const open of queue) {
+    const shard = await open()
+    if (shard?.kind !== 'shard') continue
+    yield shard
+    for (const [index, slot] of shard.slots) {
+      if (slot.kind !== 'entry') queue.push(() => loadedSlot(shard, index, store))
+    }
   }
 }
 

@@ -96,9 +96,13 @@ export class SharedBlocks extends BaseBlockstore {
     for await (const piece of source instanceof Uint8Array ? [source] : source) {
       pieces.push(piece)
       length += piece.length
-      if (length > limits.blockBytesMax) throw new GonkError('TOO_LARGE', `block ${cid} is too large`)
+      if (length > limits.blockBytesMax)
+        throw new GonkError('TOO_LARGE', `block ${cid} is too large`)
     }
-    await this.#blocks.put(cid, pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces))
+    await this.#blocks.put(
+      cid,
+      pieces.length === 1 ? (pieces[0] as Uint8Array) : Buffer.concat(pieces),
+    )
     return cid
   }
 

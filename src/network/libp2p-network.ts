@@ -103,6 +103,8 @@ export class Libp2pNetwork implements Network {
   readonly #datasets = new Map<string, DatasetId>()
   /** Addresses being dialled because the user gave them just now. */
   readonly #dialling = new Set<string>()
+  /** Connected peers the handlers were told of: identify repeats itself. */
+  readonly #met = new Set<PeerId>()
   #handlers: NetworkHandlers | undefined
   #gossip: Gossip | undefined
 
@@ -273,6 +275,11 @@ export class Libp2pNetwork implements Network {
     this.#conduct.ban(peer, reason)
   }
 
+  /** What gossipsub thinks of a peer; below -80 it hears nothing from it. */
+  score(peer: PeerId): number {
+    return this.#conduct.score(peer)
+  }
+
   // -------------------------------------------------------------- for the parts of this folder
 
   datasetOf(topic: string): DatasetId | undefined {
@@ -351,11 +358,14 @@ export class Libp2pNetwork implements Network {
       this.#conduct.note(peer, code, message)
       return
     }
-    if (this.#connectionsOf(peer).length > 0) this.#handlers?.peerSeen(peer, undefined)
+    if (this.#met.has(peer) || this.#connectionsOf(peer).length === 0) return
+    this.#met.add(peer)
+    this.#handlers?.peerSeen(peer, undefined)
   }
 
   readonly #onDisconnect = ({ detail }: CustomEvent<{ toString(): string }>): void => {
     const peer = detail.toString()
+    this.#met.delete(peer)
     this.#rpc.forget(peer)
     this.#named.lost(peer)
     this.#handlers?.peerLost(peer)

@@ -11,6 +11,7 @@ import {
   readUint32,
   StreamEndedError,
   StreamReader,
+  StreamTimeoutError,
   withLength,
   writeBytes,
 } from './streams.ts'
@@ -60,7 +61,7 @@ export async function serveRequests(
   const signal = AbortSignal.any([stopped, gone.signal])
   try {
     for (;;) {
-      const head = await reader.readOrEnd(4, limits.idleTimeoutMs, signal)
+      const head = await readHead(reader, limits.idleTimeoutMs, signal)
       if (head === undefined) break
       const length = readUint32(head)
       if (length > limits.requestBytesMax) {
@@ -78,6 +79,20 @@ export async function serveRequests(
   } finally {
     stream.removeEventListener('close', onClose)
     reader.release()
+  }
+}
+
+/** The length of the next request; undefined when the client has ended, or asks nothing more. */
+async function readHead(
+  reader: StreamReader,
+  idleTimeoutMs: number,
+  signal: AbortSignal,
+): Promise<Uint8Array | undefined> {
+  try {
+    return await reader.readOrEnd(4, idleTimeoutMs, signal)
+  } catch (error) {
+    if (error instanceof StreamTimeoutError && reader.available === 0) return undefined
+    throw error
   }
 }
 

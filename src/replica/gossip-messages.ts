@@ -1,4 +1,4 @@
-// Gossip messages ⇄ dag-cbor bytes: new events, and what a node holds. Strict as sync-messages.ts is.
+// Gossip messages ⇄ dag-cbor bytes: new events, and what a node holds. Strict, as sync messages are.
 import type { Rejection } from '../core/errors.ts'
 import { bytesOfHex, type EventId, hexOf } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'

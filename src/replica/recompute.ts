@@ -125,24 +125,22 @@ export async function recompute(
   history: History,
   options: RecomputeOptions = {},
 ): Promise<Recomputed> {
-  const { close, nodes: _, ...recomputed } = await openRecomputed(needs, history, options)
-  await close()
-  return recomputed
+  return withRecomputed(needs, history, async (recomputed) => recomputed, options)
 }
 
-/**
- * The snapshot of past(heads), as the log of a replica holds it.
- * Throws NOT_HERE for a head that is not in the log, HOME_DAMAGED when its genesis cannot be read.
- */
-export async function recomputeAt(
+/** As {@link recompute}; `nodes` hold every block from the root down to the events until `use` is done. */
+export async function withRecomputed<T>(
   needs: RecomputeNeeds,
-  { log }: Pick<Replica, 'log'>,
-  heads: readonly EventId[],
+  history: History,
+  use: (recomputed: Recomputed, nodes: NodeBlocks) => Promise<T>,
   options: RecomputeOptions = {},
-): Promise<Snapshot> {
-  const { snapshot } = await recompute(needs, historyOf(log, heads), options)
-  if (snapshot !== undefined) return snapshot
-  throw new GonkError('HOME_DAMAGED', `the genesis ${textOfEventId(log.id)} cannot be read`)
+): Promise<T> {
+  const { nodes, close, ...recomputed } = await openRecomputed(needs, history, options)
+  try {
+    return await use(recomputed, nodes)
+  } finally {
+    await close()
+  }
 }
 
 /** A recomputed state with its trees, until it is closed. */
@@ -153,7 +151,7 @@ export interface OpenRecomputed extends Recomputed {
   close(): Promise<void>
 }
 
-/** As {@link recompute}, for callers that read the trees too. They must close it. */
+/** As {@link withRecomputed}, for callers whose reading is not one call. They must close it. */
 export async function openRecomputed(
   needs: RecomputeNeeds,
   history: History,

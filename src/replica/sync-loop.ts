@@ -1,5 +1,5 @@
-// Keeps one dataset in step with its peers: runs sessions when the schedule says so, tells peers what
-// is held here, and takes in gossip. Delivery rests on the sessions alone; gossip only makes it fast.
+// Keeps one dataset in step with its peers: runs sessions when the schedule says so, tells peers
+// what is held here, and takes in gossip. Delivery rests on the sessions; gossip makes it fast.
 import { GonkError, isRejection, rejections } from '../core/errors.ts'
 import { type DatasetId, type EventId, hexOf, type Sha256 } from '../core/ids.ts'
 import type { Clock, GossipVerdict, Logger, Network, PeerId, Random } from '../ports.ts'
@@ -232,6 +232,11 @@ export class SyncLoop {
     const { clock, logger, onSession } = this.#needs
     let result: SessionResult
     try {
+      if (!(await this.#isNews(peer, reason))) {
+        this.#schedule.ended(peer, 'done', clock.nowMs(), this.#chance())
+        this.#wake.abort()
+        return { ...cancelled, end: 'settled', what: 'nothing new' }
+      }
       result = await this.#sessionOf(peer, reason)
     } catch (error) {
       const what = (error as Error).message
@@ -250,15 +255,18 @@ export class SyncLoop {
     return result
   }
 
+  /** False when the roots that the peer told are ours by now, or have been dealt with. */
+  async #isNews(peer: PeerId, reason: SyncReason): Promise<boolean> {
+    if (reason !== 'have' && reason !== 'peer-hello') return true
+    const { heard, settled } = this.#memory(peer)
+    const ours = keyOf(rootsOf(await this.#needs.source.sets()))
+    return heard !== ours && settled !== `${ours} ${heard}`
+  }
+
   async #sessionOf(peer: PeerId, reason: SyncReason): Promise<SessionResult> {
     const { dataset, source, submit, sha256, clock } = this.#needs
     const { signal } = this.#stopped
     const memory = this.#memory(peer)
-    if (reason === 'have' || reason === 'peer-hello') {
-      const ours = keyOf(rootsOf(await source.sets()))
-      if (memory.heard === ours) return { ...cancelled, end: 'equal', what: 'equal by now' }
-      if (memory.settled === `${ours} ${memory.heard}`) return { ...cancelled, end: 'settled' }
-    }
     const result = await runSession(
       { peer, dataset, source, submit, sha256, ask: this.#askOf(peer) },
       {
@@ -307,7 +315,7 @@ export class SyncLoop {
     return async (body) => {
       const over = new AbortController()
       const signal = AbortSignal.any([over.signal, this.#stopped.signal])
-      const late = clock.sleep(requestTimeoutMs, { signal: over.signal }).then(() => {
+      const late = clock.sleep(requestTimeoutMs, { signal }).then(() => {
         throw new GonkError('TIMEOUT', `no answer in ${requestTimeoutMs} ms`)
       })
       try {

@@ -1,5 +1,5 @@
-// Sync requests and answers ⇄ dag-cbor bytes. Decoding is strict: exactly the fields named here, within
-// `syncLimits`; anything else is a Rejection, and never an exception.
+// Sync requests and answers ⇄ dag-cbor bytes. Decoding is strict: exactly the fields named here,
+// within `syncLimits`; anything else is a Rejection, and never an exception.
 import type { Rejection } from '../core/errors.ts'
 import {
   bytesOfHex,

@@ -52,6 +52,18 @@ interface Entry {
   notBeforeMs: number
 }
 
+/** What was only announced may turn out to be known, and then the session is left out. */
+const WEIGHTS: Readonly<Record<SyncReason, number>> = {
+  asked: 3,
+  'missing-parents': 2,
+  'peer-seen': 2,
+  more: 2,
+  retry: 2,
+  have: 1,
+  'peer-hello': 1,
+  periodic: 0,
+}
+
 /** Peers that failed are remembered when they are gone, so that reconnecting clears nothing. */
 const GONE_PEERS_MAX = 256
 
@@ -73,13 +85,18 @@ export class SyncSchedule {
     for (const [old] of gone.slice(0, -GONE_PEERS_MAX)) this.#peers.delete(old)
   }
 
-  /** The earliest wish counts; one sooner than the backoff allows waits, unless it was `asked` for. */
+  /**
+   * Of two wishes the earlier time counts and the weightier reason. One sooner than the backoff
+   * allows waits, unless it was `asked` for.
+   */
   want(peer: PeerId, reason: SyncReason, atMs: number): void {
     const entry = this.#entry(peer)
     entry.isConnected = true
     const allowedMs = reason === 'asked' ? atMs : Math.max(atMs, entry.notBeforeMs)
-    if (entry.due === undefined || allowedMs < entry.due.atMs) {
-      entry.due = { reason, atMs: allowedMs }
+    const { due } = entry
+    entry.due = {
+      reason: due && WEIGHTS[due.reason] >= WEIGHTS[reason] ? due.reason : reason,
+      atMs: Math.min(allowedMs, due?.atMs ?? Infinity),
     }
   }
 

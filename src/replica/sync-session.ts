@@ -1,5 +1,5 @@
-// One session with one peer: pulls what the peer has and this node lacks, in bytes proportional to the
-// difference. Whatever the peer answers, the work is bounded and the session ends with one result.
+// One session with one peer: pulls what the peer has and this node lacks, in bytes proportional to
+// the difference. Whatever the peer answers, the work is bounded and ends with one result.
 import { type Rejection, rejections } from '../core/errors.ts'
 import { type DatasetId, type EventId, eventIdOfBlock, type Sha256 } from '../core/ids.ts'
 import {
@@ -40,7 +40,7 @@ export interface Submitted {
   readonly refused: readonly Rejection[]
 }
 
-/** Verifies and stores events, in any order within one call. Known ones are neither stored nor refused. */
+/** Verifies and stores events, in any order within one call. Known ones are passed over. */
 export type Submit = (blocks: readonly Uint8Array[], from: PeerId) => Promise<Submitted>
 
 export type SessionEnd =
@@ -105,7 +105,7 @@ const PENDING_BYTES_MAX = 4 * 1024 * 1024
 const PROBE_BYTES = 64 * 1024
 const FIRST_GAP = 64
 
-/** Never throws for what the peer does or fails to do; failures of this node's own parts are thrown. */
+/** Never throws for what the peer does or fails to do; what fails on this node is thrown. */
 export async function runSession(
   needs: SessionNeeds,
   options: SessionOptions = {},
@@ -281,7 +281,7 @@ class Session {
     return reply
   }
 
-  /** A proposal may be here already, in the other set: it moves when the event that names it comes. */
+  /** A proposal may be in the other set here: it moves when the event that names it comes. */
   async #notElsewhere(set: SetName, want: ReadonlySet<string>): Promise<string[]> {
     const sets = await this.#needs.source.sets()
     const other: SetView = set === 'owner' ? sets.pool : sets.owner

@@ -1,5 +1,5 @@
-// Reading and writing the fields of dag-cbor messages from outside: strict, bounded, and with refusals
-// as values.
+// Reading and writing the fields of dag-cbor messages from outside: strict, bounded, and with
+// refusals as values.
 import * as dagCbor from '@ipld/dag-cbor'
 import type { Rejection } from '../core/errors.ts'
 

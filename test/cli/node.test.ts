@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Ready } from '../../src/daemon.ts'
-import { gonk, launcher, tempDir } from './run.ts'
+import { gonk, gonkHere, launcher, tempDir } from './run.ts'
 
 const ephemeral = ['--http', '127.0.0.1:0', '--listen', '/ip4/127.0.0.1/tcp/0']
 
@@ -45,7 +45,7 @@ async function aFolder(): Promise<string> {
 
 /** Runs a command on `home` and gives its JSON; fails the test unless it succeeds. */
 async function json(home: string, ...args: string[]) {
-  const { status, stdout, stderr } = await gonk([...args, '--home', home, '--json'])
+  const { status, stdout, stderr } = await gonkHere([...args, '--home', home, '--json'])
   expect(stderr).toBe('')
   expect(status).toBe(0)
   return JSON.parse(stdout)
@@ -91,7 +91,9 @@ describe('without a daemon', () => {
     const home = join(await tempDir(), 'home')
     await json(home, 'init')
     const names = ['one', 'two', 'three']
-    await Promise.all(names.map((name) => json(home, 'dataset', 'create', name)))
+    const create = (name: string) => gonk(['dataset', 'create', name, '--home', home])
+    const outcomes = await Promise.all(names.map(create))
+    expect(outcomes.map(({ status }) => status)).toEqual([0, 0, 0])
     const list: { name: string }[] = await json(home, 'dataset', 'list')
     expect(list.map(({ name }) => name).toSorted()).toEqual(names.toSorted())
   })

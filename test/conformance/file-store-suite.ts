@@ -123,9 +123,9 @@ export function fileStoreSuite(name: string, make: () => Promise<FileStoreUnderT
         details: { block: String(leaf) },
       })
       const again = await collect(files.walk(cid))
-      expect(again.filter(({ bytes }) => bytes === undefined).map(({ cid }) => String(cid))).toEqual([
-        String(leaf),
-      ])
+      expect(
+        again.filter(({ bytes }) => bytes === undefined).map(({ cid }) => String(cid)),
+      ).toEqual([String(leaf)])
       expect(again).toHaveLength(4)
     })
 
@@ -152,7 +152,9 @@ export function fileStoreSuite(name: string, make: () => Promise<FileStoreUnderT
       const { signal } = controller
       await expect(files.put(endless, { signal })).rejects.toMatchObject({ code: 'CANCELLED' })
       const { cid } = await files.put([pattern(3 * MiB)])
-      await expect(bytesOf(files.read(cid, { signal }))).rejects.toMatchObject({ code: 'CANCELLED' })
+      await expect(bytesOf(files.read(cid, { signal }))).rejects.toMatchObject({
+        code: 'CANCELLED',
+      })
     })
 
     test('a source that fails leaves the store usable and passes its error on', async () => {

@@ -304,7 +304,11 @@ export function networkSuite(title: string, factory: NetworkFactory): void {
         await connect(bob, hub)
         await connect(alice, hub)
         alice.network.join(animals)
-        while (alice.network.peers().length < 2) await alice.network.discover(animals)
+        const found = async (): Promise<number> => {
+          await alice.network.discover(animals)
+          return alice.network.peers().length
+        }
+        await expect.poll(found, { timeout: 30_000 }).toBe(2)
         await alice.told.untilSeen(bob.network.peerId, animals)
         expect(alice.network.peersOf(animals)).toEqual([bob.network.peerId])
       })

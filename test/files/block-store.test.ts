@@ -40,7 +40,9 @@ describe('blocks on disk', () => {
 
   const filesOnDisk = async () => {
     const entries = await readdir(folder.path, { recursive: true, withFileTypes: true })
-    return entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => path.join(parentPath, name))
+    return entries
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => path.join(parentPath, name))
   }
   const fileOfBlock = async () => {
     const [file] = (await filesOnDisk()).filter((name) => name.endsWith('.data'))

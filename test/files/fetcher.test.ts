@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import fc from 'fast-check'
 import type { CID } from 'multiformats/cid'
 import { beforeEach, describe, expect, test } from 'vitest'
@@ -12,36 +13,46 @@ import { pattern } from '../conformance/file-store-suite.ts'
 
 const MiB = 1024 * 1024
 
-/** Time passes only when everybody waits: each sleep ends as soon as nothing else can happen. */
+/** Turns of the event loop without a peer doing anything, after which nothing more will happen. */
+const IDLE_TURNS = 50
+/** Counts what peers do. */
+let activity = 0
+
+/** Time stands still while peers work, however slow the machine; then the next sleep ends. */
 function jumpingClock(): Clock {
   let now = 0
-  const waiting = new Set<{ at: number; wake: () => void }>()
-  let idle: NodeJS.Timeout | undefined
-  const advance = () => {
-    const next = [...waiting].sort((a, b) => a.at - b.at)[0]
-    if (next === undefined) return
-    now = Math.max(now, next.at)
-    next.wake()
+  const sleeping = new Set<{ until: number; wake: () => void }>()
+  let watching = false
+  const watch = async () => {
+    watching = true
+    while (sleeping.size > 0) {
+      const before = activity
+      for (let i = 0; i < IDLE_TURNS && sleeping.size > 0; i++) await setImmediate()
+      const [next] = [...sleeping].sort((a, b) => a.until - b.until)
+      if (next === undefined || activity !== before) continue
+      now = Math.max(now, next.until)
+      next.wake()
+    }
+    watching = false
   }
   return {
     nowMs: () => now,
     sleep: (ms, { signal }: AbortOptions = {}) =>
       new Promise((resolve, reject) => {
-        const end = (settle: () => void) => () => {
-          waiting.delete(entry)
-          signal?.removeEventListener('abort', cancel)
-          settle()
-          clearTimeout(idle)
-          if (waiting.size > 0) idle = setTimeout(advance, 20)
-        }
-        const entry = { at: now + ms, wake: () => undefined as void }
-        const cancel = end(() => reject(signal?.reason))
-        entry.wake = end(resolve)
         if (signal?.aborted === true) return reject(signal.reason)
-        signal?.addEventListener('abort', cancel)
-        waiting.add(entry)
-        clearTimeout(idle)
-        idle = setTimeout(advance, 20)
+        const wake = () => {
+          sleeping.delete(entry)
+          signal?.removeEventListener('abort', cancel)
+          resolve()
+        }
+        const cancel = () => {
+          sleeping.delete(entry)
+          reject(signal?.reason)
+        }
+        const entry = { until: now + ms, wake }
+        signal?.addEventListener('abort', cancel, { once: true })
+        sleeping.add(entry)
+        if (!watching) void watch()
       }),
   }
 }
@@ -65,12 +76,13 @@ class FakePeer implements BlockSource {
   async *blocks(cids: readonly CID[]) {
     for (const cid of cids) {
       const does = this.#behave(cid, this.asked++)
+      activity += 1
       if (does === 'lie') throw new GonkError('BAD_BLOCK', `not ${cid}`)
       if (does === 'vanish') throw new GonkError('PEER_FAILED', 'connection lost')
       if (does === 'stall') await new Promise(() => undefined)
       if (does === 'end') return
       const bytes = does === 'absent' ? undefined : await this.#blocks.get(cid)
-      await new Promise((resolve) => setImmediate(resolve))
+      await setImmediate()
       if (bytes !== undefined) this.sent.push(String(cid))
       yield { cid, bytes }
     }
@@ -102,26 +114,38 @@ describe('fetching files', () => {
   test('from several peers ends with all blocks, none fetched twice', async () => {
     const peers = ['a', 'b', 'c'].map((peer) => new FakePeer(peer, remote))
     const done: string[] = []
+    const failures: unknown[] = []
     const result = await fetchFiles(wanted(), needs(...peers), {
+      onPeerFailed: (_, error) => failures.push(error),
       async onFile(file, blocks) {
         for (const block of blocks) expect(await local.has(block)).toBe(true)
         done.push(String(file))
       },
     })
     expect(result).toMatchObject({ files: 606, blocks: 611, missing: [], invalid: [] })
-    expect(done.sort()).toEqual(wanted().map(({ cid }) => String(cid)).sort())
+    expect(done.sort()).toEqual(
+      wanted()
+        .map(({ cid }) => String(cid))
+        .sort(),
+    )
     await expectAllHere()
+    expect(failures).toEqual([])
     const sent = peers.flatMap((peer) => peer.sent)
     expect(new Set(sent).size).toBe(sent.length)
     for (const peer of peers) expect(peer.sent.length).toBeGreaterThan(0)
   })
 
   test('tells all blocks of a file, also those that were here', async () => {
-    const leaf = (await collect(createFileStore(remote).walk(large.cid)))[3] as { cid: CID; bytes: Uint8Array }
+    const leaf = (await collect(createFileStore(remote).walk(large.cid)))[3] as {
+      cid: CID
+      bytes: Uint8Array
+    }
     await local.put(leaf.cid, leaf.bytes)
     const peer = new FakePeer('a', remote)
     let told: string[] = []
-    await fetchFiles([large], needs(peer), { onFile: (_, blocks) => void (told = blocks.map(String)) })
+    await fetchFiles([large], needs(peer), {
+      onFile: (_, blocks) => void (told = blocks.map(String)),
+    })
     expect(told).toHaveLength(11)
     expect(told).toContain(String(leaf.cid))
     expect(peer.sent).toHaveLength(10)
@@ -153,7 +177,9 @@ describe('fetching files', () => {
   })
 
   test('a block one peer lacks comes from another', async () => {
-    const lacks = new FakePeer('a', remote, (cid) => (cid.bytes.at(-1) as number) % 2 ? 'absent' : 'send')
+    const lacks = new FakePeer('a', remote, (cid) =>
+      (cid.bytes.at(-1) as number) % 2 ? 'absent' : 'send',
+    )
     const result = await fetchFiles(wanted(), needs(lacks, new FakePeer('b', remote)))
     expect(result.missing).toEqual([])
     await expectAllHere()
@@ -161,10 +187,13 @@ describe('fetching files', () => {
 
   test('files with a block that nobody has are named, the others are fetched', async () => {
     const gone = (await collect(createFileStore(remote).walk(large.cid)))[5]?.cid as CID
-    const behave: Behaviour = (cid) => (cid.equals(gone) || cid.equals(small[7]?.cid) ? 'absent' : 'send')
+    const behave: Behaviour = (cid) =>
+      cid.equals(gone) || cid.equals(small[7]?.cid) ? 'absent' : 'send'
     const peers = ['a', 'b'].map((peer) => new FakePeer(peer, remote, behave))
     const result = await fetchFiles([...small, large], needs(...peers))
-    expect(result.missing.map(String).sort()).toEqual([String(small[7]?.cid), String(large.cid)].sort())
+    expect(result.missing.map(String).sort()).toEqual(
+      [String(small[7]?.cid), String(large.cid)].sort(),
+    )
     expect(result.files).toBe(599)
   })
 
@@ -199,7 +228,9 @@ describe('fetching files', () => {
   })
 
   test('a peer that comes back after a failure is asked again', async () => {
-    const back = new FakePeer('a', remote, (_, asked) => (asked === 10 || asked === 400 ? 'vanish' : 'send'))
+    const back = new FakePeer('a', remote, (_, asked) =>
+      asked === 10 || asked === 400 ? 'vanish' : 'send',
+    )
     const result = await fetchFiles(wanted(), needs(back))
     expect(result.missing).toEqual([])
     await expectAllHere()
@@ -214,7 +245,7 @@ describe('fetching files', () => {
     await expectAllHere()
   })
 
-  test('a peer that ends early, or answers what was not asked, is only a failure of that peer', async () => {
+  test('a peer that ends early, or answers what was not asked, fails alone', async () => {
     const ends = new FakePeer('a', remote, (_, asked) => (asked % 7 === 6 ? 'end' : 'send'))
     const other = pattern(99)
     const answersWrong: BlockSource = {
@@ -238,6 +269,13 @@ describe('fetching files', () => {
     expect(peer.sent).toHaveLength(3)
   })
 
+  test('a wrong size is found also of content that is here', async () => {
+    const [first] = small as [StoredFile]
+    await fetchFiles([first], needs(new FakePeer('a', remote)))
+    const result = await fetchFiles([{ ...first, sizeBytes: 1 }], needs())
+    expect(result.invalid.map(String)).toEqual([String(first.cid)])
+  })
+
   test('a disk that fails ends the fetch', async () => {
     local.put = async () => {
       throw new GonkError('DISK', 'full')
@@ -259,7 +297,7 @@ describe('fetching files', () => {
         asked += cids.length
         most = Math.max(most, asked)
         for (const cid of cids) {
-          await new Promise((resolve) => setImmediate(resolve))
+          await setImmediate()
           yield { cid, bytes: await remote.get(cid) }
           asked -= 1
         }
@@ -275,9 +313,17 @@ test('however peers fail, what an honest peer has arrives, and nothing else', as
   const remote = memoryBlocks()
   const files = createFileStore(remote)
   const wanted: StoredFile[] = []
-  for (let i = 0; i < 40; i++) wanted.push(await files.put([pattern(i % 10 ? 50 + i : 2 * MiB + i, i)]))
+  for (let i = 0; i < 40; i++)
+    wanted.push(await files.put([pattern(i % 10 ? 50 + i : 2 * MiB + i, i)]))
   await files.put([pattern(10_000)])
-  const behaviour = fc.constantFrom<ReturnType<Behaviour>>('send', 'absent', 'lie', 'vanish', 'stall', 'end')
+  const behaviour = fc.constantFrom<ReturnType<Behaviour>>(
+    'send',
+    'absent',
+    'lie',
+    'vanish',
+    'stall',
+    'end',
+  )
   const peers = fc.array(fc.array(behaviour, { minLength: 1, maxLength: 8 }), { maxLength: 3 })
   await fc.assert(
     fc.asyncProperty(peers, async (scripts) => {

@@ -83,7 +83,9 @@ describe('Helia on our libp2p', () => {
     try {
       await stranger.libp2p.dial(ours.libp2p.getMultiaddrs()[0] as never, within(5_000))
       const asked = collect(stranger.blockstore.get(secret.cid, within(1_500)))
-      expect((await collect(stranger.blockstore.get(shared.cid, within(10_000))))[0]?.length).toBe(1000)
+      expect((await collect(stranger.blockstore.get(shared.cid, within(10_000))))[0]?.length).toBe(
+        1000,
+      )
       await expect(asked).rejects.toThrow()
       expect(await ours.blocks.has(secret.cid)).toBe(true)
     } finally {
@@ -113,7 +115,7 @@ describe('Helia on our libp2p', () => {
   })
 })
 
-test('a disk that fails, and a check that fails, look to Bitswap like an absent block', async () => {
+test('a disk or a check that fails looks to Bitswap like an absent block', async () => {
   const bytes = pattern(10)
   const blocks = memoryBlocks()
   blocks.get = async () => {
@@ -122,6 +124,8 @@ test('a disk that fails, and a check that fails, look to Bitswap like an absent 
   const failing = new SharedBlocks(blocks, () => true)
   await expect(collect(failing.get(cidFor(bytes)))).rejects.toMatchObject({ name: 'NotFoundError' })
   const unknowing = new SharedBlocks(memoryBlocks(), () => Promise.reject(new Error('closed')))
-  await expect(collect(unknowing.get(cidFor(bytes)))).rejects.toMatchObject({ name: 'NotFoundError' })
+  await expect(collect(unknowing.get(cidFor(bytes)))).rejects.toMatchObject({
+    name: 'NotFoundError',
+  })
   expect(await unknowing.has(cidFor(bytes))).toBe(false)
 })

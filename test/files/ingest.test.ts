@@ -31,14 +31,27 @@ async function namesUnder(paths: string[], options?: FolderOptions): Promise<str
 
 describe('files under paths', () => {
   test('names are relative to the folder, in byte order, dot-files included', async () => {
-    const names = ['a.txt', 'a/b', 'a-b', 'a/.hidden', 'B', 'é', '\u{1F600}', '\uFF5E', '.git/x', 'a0']
+    const names = [
+      'a.txt',
+      'a/b',
+      'a-b',
+      'a/.hidden',
+      'B',
+      'é',
+      '\u{1F600}',
+      '\uFF5E',
+      '.git/x',
+      'a0',
+    ]
     for (const name of names) await write(name)
     const sorted = [...names].sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
     expect(await namesUnder([folder.path])).toEqual(sorted)
   })
 
   test('any tree comes in byte order, whole, with a prefix', async () => {
-    const segment = fc.stringMatching(/^[-.0-9a-cA-C_~é]{1,4}$/).filter((s) => s !== '.' && s !== '..')
+    const segment = fc
+      .stringMatching(/^[-.0-9a-cA-C_~é]{1,4}$/)
+      .filter((s) => s !== '.' && s !== '..')
     const tree = fc.uniqueArray(fc.array(segment, { minLength: 1, maxLength: 3 }), {
       maxLength: 20,
       selector: (segments) => segments.join('/'),
@@ -50,7 +63,10 @@ describe('files under paths', () => {
         const names: string[] = []
         for (const segments of paths) {
           const name = segments.join('/').normalize('NFC')
-          const written = await write(name).then(() => true, () => false)
+          const written = await write(name).then(
+            () => true,
+            () => false,
+          )
           if (written) names.push(`in/${name}`)
         }
         const sorted = names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)))
@@ -74,7 +90,7 @@ describe('files under paths', () => {
     })
   })
 
-  test('links and special files are passed over with a warning; a path given may be a link', async () => {
+  test('links and special files are passed over, with a warning', async () => {
     await write('real/a')
     await symlink(at('real'), at('real/loop'))
     await symlink(at('real/a'), at('real/link'))
@@ -83,7 +99,11 @@ describe('files under paths', () => {
     const skipped: string[] = []
     const onSkipped = (file: string, why: string) => skipped.push(`${path.basename(file)}: ${why}`)
     expect(await namesUnder([at('alias')], { onSkipped })).toEqual(['a'])
-    expect(skipped.sort()).toEqual(['link: symbolic link', 'loop: symbolic link', 'pipe: special file'])
+    expect(skipped.sort()).toEqual([
+      'link: symbolic link',
+      'loop: symbolic link',
+      'pipe: special file',
+    ])
   })
 
   test.each([

@@ -1,4 +1,5 @@
-// Writes blocks without end to the folder given, telling each when it is acknowledged. Killed by a test.
+// Writes blocks without end to the folder given, telling of each that it is acknowledged, until a
+// test kills it.
 import { openDiskBlocks } from '../../src/files/block-store.ts'
 import { cidOfDigest } from '../../src/core/ids.ts'
 import { createHash } from 'node:crypto'

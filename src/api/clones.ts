@@ -1,0 +1,80 @@
+// Clones as the life of a node sees them: those that a stop of the process cut off go on in the
+// background, and one that a person asks for again takes over from there.
+import { GonkError } from '../core/errors.ts'
+import { cidOfEventId, type DatasetId, textOfEventId } from '../core/ids.ts'
+import { clone } from './clone.ts'
+import type { NodeContext } from './context.ts'
+import type { Live } from './live.ts'
+import type { CloneRequest, CloneResult, ProgressOptions } from './types.ts'
+
+interface Resuming {
+  readonly stop: AbortController
+  readonly ended: Promise<void>
+}
+
+const RETRY_MIN_MS = 1_000
+const RETRY_MAX_MS = 60_000
+
+export class Clones {
+  readonly #context: NodeContext
+  readonly #live: Live
+  readonly #resuming = new Map<DatasetId, Resuming>()
+
+  constructor(context: NodeContext, live: Live) {
+    this.#context = context
+    this.#live = live
+  }
+
+  /** Throws what {@link clone} throws. */
+  run(request: CloneRequest, options: ProgressOptions = {}): Promise<CloneResult> {
+    const onTarget = (dataset: DatasetId) => this.giveUp(dataset)
+    return clone(this.#context, this.#live, request, { ...options, onTarget })
+  }
+
+  /** Goes on with clones that were cut off, until they are done. Returns at once. */
+  resume(datasets: readonly DatasetId[]): void {
+    for (const dataset of datasets) {
+      const stop = new AbortController()
+      const ended = this.#untilDone(dataset, stop.signal).finally(() => {
+        this.#resuming.delete(dataset)
+      })
+      this.#resuming.set(dataset, { stop, ended })
+    }
+  }
+
+  /** Ends what goes on in the background with a dataset; what was fetched stays. */
+  async giveUp(dataset: DatasetId): Promise<void> {
+    const resuming = this.#resuming.get(dataset)
+    resuming?.stop.abort(new GonkError('CANCELLED', 'another clone of the dataset takes over'))
+    await resuming?.ended
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#resuming.keys()].map((dataset) => this.giveUp(dataset)))
+  }
+
+  async #untilDone(dataset: DatasetId, signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#context
+    const fields = { dataset: textOfEventId(dataset) }
+    for (let waitMs = RETRY_MIN_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
+      try {
+        const { root, seconds } = await this.#once(dataset, signal)
+        logger.info({ ...fields, root, seconds }, 'clone finished')
+        return
+      } catch (error) {
+        if (signal.aborted) return
+        const { code = 'INTERNAL', message } = error as GonkError
+        logger.warn({ ...fields, code, what: message, retryMs: waitMs }, 'clone goes on later')
+      }
+      await clock.sleep(waitMs, { signal }).catch(() => {})
+    }
+  }
+
+  async #once(dataset: DatasetId, signal: AbortSignal): Promise<CloneResult> {
+    const entry = this.#context.catalog.get(dataset)
+    if (entry?.cloning === undefined) throw new GonkError('NOT_FOUND', 'the clone was forgotten')
+    const { root = cidOfEventId(dataset).toString(), peers } = entry.cloning
+    const pinOnly = entry.pinnedRoot !== undefined
+    return clone(this.#context, this.#live, { ref: root, peers, pinOnly }, { signal })
+  }
+}
