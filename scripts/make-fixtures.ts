@@ -1,5 +1,5 @@
-// Writes the vectors of test/fixtures: signatures, events, and a small history with its state. The same
-// bytes every time. `node scripts/make-fixtures.ts`
+// Writes the vectors of test/fixtures: signatures, events, and a small history with its state. The
+// same bytes every time. `node scripts/make-fixtures.ts`
 import { writeFileSync } from 'node:fs'
 import { eventVectors } from '../test/fixtures/event-vectors.ts'
 import { signatureVectors } from '../test/fixtures/signature-vectors.ts'

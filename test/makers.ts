@@ -1,4 +1,5 @@
-// Makers of keys, events and histories for tests. Nothing here is signed: the rules of core read no bytes.
+// Makers of keys, events and histories for tests. Nothing here is signed: the rules of core read no
+// bytes.
 import { createHash } from 'node:crypto'
 import type {
   FileValue,

@@ -1,4 +1,5 @@
-// Fixed test keys that really sign, and events sealed with them. Known to everybody: for tests only.
+// Fixed test keys that really sign, and events sealed with them. Known to everybody: for tests
+// only.
 import { createPrivateKey, createPublicKey, sign, verify } from 'node:crypto'
 import type { Draft } from '../src/core/event-codec.ts'
 import { formatEvent } from '../src/core/event-codec.ts'

@@ -48,6 +48,11 @@ export async function clone(
   const addresses = [...new Set([...(request.peers ?? []), ...reference.peers])]
   const peers = await connectAll(context, addresses, options)
   const { target, peer: first } = await findTarget(context, reference.cid, peers, options)
+  if (request.pinOnly === true && target.root === undefined) {
+    throw new GonkError('USAGE', '--pin-only needs a root, not a dataset', {
+      hint: 'give the root CID, such as `gonk-node root` prints',
+    })
+  }
   await options.onTarget?.(target.dataset)
   const entry = await enter(context, target, addresses, request)
   const replica = await context.replicas.get(entry.id)
@@ -153,20 +158,24 @@ async function enter(
 ): Promise<CatalogEntry> {
   const root = target.root?.cid.toString()
   const cloning = { ...(root !== undefined && { root }), peers: [...peers] }
-  const pinned = request.pinOnly === true && root !== undefined ? { pinnedRoot: root } : {}
+  const pinnedRoot = request.pinOnly === true ? root : undefined
   const known = context.catalog.get(target.dataset)
   if (known && !known.cloning) {
     throw new GonkError('EXISTS', `the dataset is here already, as "${known.name}"`, {
       hint: 'it follows its peers; `gonk-node root` prints where it stands',
     })
   }
-  if (known) return context.catalog.update(target.dataset, { cloning, ...pinned })
-  const wanted = request.name ?? textOfEventId(target.dataset)
-  if (context.catalog.list().some((entry) => entry.name === wanted)) {
+  const wanted = request.name ?? known?.name ?? textOfEventId(target.dataset)
+  const others = context.catalog.list().filter(({ id }) => id !== target.dataset)
+  if (others.some((entry) => entry.name === wanted)) {
     throw new GonkError('EXISTS', `a dataset named "${wanted}" is here already`, {
       hint: 'give another --name',
     })
   }
+  if (known) {
+    return context.catalog.update(target.dataset, { name: wanted, cloning, pinnedRoot })
+  }
+  const pinned = pinnedRoot === undefined ? {} : { pinnedRoot }
   return context.catalog.create(target.dataset, { name: wanted, cloning, ...pinned })
 }
 

@@ -1,7 +1,8 @@
 // Clones as the life of a node sees them: those that a stop of the process cut off go on in the
 // background, and one that a person asks for again takes over from there.
 import { GonkError } from '../core/errors.ts'
-import { cidOfEventId, type DatasetId, textOfEventId } from '../core/ids.ts'
+import { type DatasetId, textOfEventId } from '../core/ids.ts'
+import type { CatalogEntry } from '../log/catalog.ts'
 import { clone } from './clone.ts'
 import type { NodeContext } from './context.ts'
 import type { Live } from './live.ts'
@@ -57,8 +58,10 @@ export class Clones {
     const { clock, logger } = this.#context
     const fields = { dataset: textOfEventId(dataset) }
     for (let waitMs = RETRY_MIN_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
+      const entry = this.#context.catalog.get(dataset)
+      if (entry?.cloning === undefined) return
       try {
-        const { root, seconds } = await this.#once(dataset, signal)
+        const { root, seconds } = await this.#once(entry, signal)
         logger.info({ ...fields, root, seconds }, 'clone finished')
         return
       } catch (error) {
@@ -70,11 +73,10 @@ export class Clones {
     }
   }
 
-  async #once(dataset: DatasetId, signal: AbortSignal): Promise<CloneResult> {
-    const entry = this.#context.catalog.get(dataset)
-    if (entry?.cloning === undefined) throw new GonkError('NOT_FOUND', 'the clone was forgotten')
-    const { root = cidOfEventId(dataset).toString(), peers } = entry.cloning
-    const pinOnly = entry.pinnedRoot !== undefined
-    return clone(this.#context, this.#live, { ref: root, peers, pinOnly }, { signal })
+  #once({ id, cloning, pinnedRoot }: CatalogEntry, signal: AbortSignal): Promise<CloneResult> {
+    const ref = cloning?.root ?? textOfEventId(id)
+    const peers = cloning?.peers ?? []
+    const pinOnly = pinnedRoot !== undefined
+    return clone(this.#context, this.#live, { ref, peers, pinOnly }, { signal })
   }
 }

@@ -42,7 +42,7 @@ async function releaseUnneeded(context: NodeContext): Promise<void> {
   for await (const file of held.prefetched()) undecided.add(hexOf(file))
   for await (const file of held.list()) {
     if (undecided.has(hexOf(file))) continue
-    const accepted = await Promise.all(logs.map((log) => log.isAccepted(file)))
+    const accepted = await Promise.all(logs.map((log) => log.contents.isAccepted(file)))
     if (!accepted.includes(true)) await keeper.release(CID.decode(file))
   }
 }

@@ -82,7 +82,7 @@ export async function datasetInfo(
     peers,
     sync: {
       state: peers === 0 ? 'offline' : live.isSyncing(entry.id) ? 'syncing' : 'idle',
-      missingFiles: await replica.log.countLacking(),
+      missingFiles: await replica.log.contents.countLacking(),
     },
   }
 }

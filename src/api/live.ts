@@ -1,6 +1,6 @@
 // What a running node does by itself: answers peers, follows its datasets, fetches their files.
 import type { CID } from 'multiformats/cid'
-import { GonkError, rejections } from '../core/errors.ts'
+import { GonkError } from '../core/errors.ts'
 import { type DatasetId, type EventId, hexOf, textOfEventId } from '../core/ids.ts'
 import type { NetworkHandlers, PeerId } from '../ports.ts'
 import { encodeGossip, gossipOf } from '../replica/gossip-messages.ts'
@@ -97,9 +97,9 @@ export class Live {
   ): Promise<Submitted> {
     const { stored, missingParents, refused } = await replica.submit(blocks)
     for (const { refused: code, what, event } of refused) {
-      if (!rejections[code].provable) continue
       const fields = { peer, dataset: textOfEventId(replica.id), event, code, what }
-      this.#context.logger.warn(fields, 'event refused')
+      // Whoever judges the peer for it writes the line that counts.
+      this.#context.logger.debug(fields, 'event refused')
     }
     return { stored: stored.length, missingParents, refused }
   }
@@ -186,7 +186,7 @@ export class Live {
       if (header || proposal?.named === true) return true
     }
     for await (const file of held.filesWith(cid.bytes)) {
-      for (const log of logs) if (await log.isAccepted(file)) return true
+      for (const log of logs) if (await log.contents.isAccepted(file)) return true
     }
     return false
   }

@@ -124,7 +124,7 @@ export function createNodeApi(
 async function* currentFiles(replica: Awaited<ReturnType<NodeContext['replicas']['get']>>) {
   if (!replica.hasGenesis) throw new GonkError('NOT_HERE', 'the clone of this dataset has not begun')
   await replica.snapshot()
-  for await (const [name, { content, sizeBytes }] of replica.log.allOwned('file')) {
+  for await (const [name, { content, sizeBytes }] of replica.log.names.allOwned('file')) {
     yield { name, cid: CID.decode(content), sizeBytes }
   }
 }

@@ -40,7 +40,7 @@ export async function listObjects(
   const shown = claims.slice(0, limit)
   const [rows, owned] = await Promise.all([
     replica.log.versions(shown.map((claim) => claim.object)),
-    replica.log.owned(shown),
+    replica.log.names.owned(shown),
   ])
   const objects = shown.map(async (claim, i) => {
     const row = objectRowOf(claim.object, rows[i] ?? [])
@@ -64,12 +64,12 @@ function placeOf(claim: NameClaim): string {
 }
 
 async function* claimsAfter(log: DatasetLog, cursor: string | undefined): AsyncIterable<NameClaim> {
-  if (cursor === undefined) return yield* log.claims('file')
+  if (cursor === undefined) return yield* log.names.claims('file')
   const [name = '', place] = cursor.split(CURSOR_SEPARATOR)
   if (place !== undefined) {
-    for (const claim of await log.claimsOn('file', name)) if (placeOf(claim) > place) yield claim
+    for (const claim of await log.names.claimsOn('file', name)) if (placeOf(claim) > place) yield claim
   }
-  yield* log.claims('file', name)
+  yield* log.names.claims('file', name)
 }
 
 /**
@@ -86,7 +86,7 @@ export async function resolveObject(replica: Replica, ref: string): Promise<Obje
 /** The object with the earliest claim on exactly this name. */
 export async function objectNamed(log: DatasetLog, name: string): Promise<ObjectId | undefined> {
   for (const space of ['file', 'schema'] as const) {
-    const [claim] = await log.claimsOn(space, name)
+    const [claim] = await log.names.claimsOn(space, name)
     if (claim) return claim.object
   }
   return undefined
@@ -111,14 +111,14 @@ export async function objectInfo(replica: Replica, row: ObjectRow): Promise<Obje
 async function isShadowed(replica: Replica, { id, claim }: ObjectRow): Promise<boolean> {
   if (claim === undefined) return false
   await replica.snapshot()
-  const [owned] = await replica.log.owned([claim])
+  const [owned] = await replica.log.names.owned([claim])
   return owned?.object !== id
 }
 
 /** The object whose canonical head was first to hold the same content; undefined when it is this one. */
 async function originalOf(log: DatasetLog, row: ObjectRow): Promise<ObjectId | undefined> {
   const content = row.current?.content
-  const original = content && (await log.originalOf(content))
+  const original = content && (await log.contents.originalOf(content))
   return original === row.id ? undefined : original
 }
 

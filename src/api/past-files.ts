@@ -7,12 +7,7 @@ import { decodeSnapshot } from '../core/snapshot.ts'
 import { directoryChanges, type DirectorySource, type FileChange } from '../files/directory-diff.ts'
 import type { NodeBlocks } from '../log/node-blocks.ts'
 import type { AbortOptions, FileStore } from '../ports.ts'
-import {
-  historyOf,
-  openRecomputed,
-  type OpenRecomputed,
-  type RecomputeNeeds,
-} from '../replica/recompute.ts'
+import { historyOf, type RecomputeNeeds, Replay } from '../replica/recompute.ts'
 import type { Replica } from '../replica/replica.ts'
 
 export interface PastFilesNeeds extends RecomputeNeeds {
@@ -63,7 +58,7 @@ export async function* changedFiles(
     get: (cid) => needs.nodes.get(cid),
     recover: (cid) => lost.get(cid),
     isFile: async (_, cid) =>
-      (await replica.log.isAccepted(cid.bytes)) || needs.files.blocks.has(cid),
+      (await replica.log.contents.isAccepted(cid.bytes)) || needs.files.blocks.has(cid),
   }
   try {
     const directoryOf = async (state: PastState) =>
@@ -81,7 +76,7 @@ class LostNodes {
   readonly #replica: Replica
   readonly #states: readonly PastState[]
   readonly #options: AbortOptions
-  readonly #open = new Map<PastState, OpenRecomputed>()
+  readonly #open = new Map<PastState, Replay>()
 
   constructor(
     needs: PastFilesNeeds,
@@ -98,7 +93,7 @@ class LostNodes {
   /** @returns undefined when it is a node of none of the states. */
   async get(cid: CID): Promise<Uint8Array | undefined> {
     for (const state of this.#states) {
-      const { nodes } = await this.#recomputed(state)
+      const { nodes } = await this.#replayed(state)
       const bytes = await nodes.get(cid)
       if (bytes !== undefined) return bytes
     }
@@ -106,20 +101,22 @@ class LostNodes {
   }
 
   async filesOf(state: PastState): Promise<CID | undefined> {
-    return (await this.#recomputed(state)).snapshot?.files
+    const { snapshot } = await (await this.#replayed(state)).state()
+    return snapshot?.files
   }
 
-  async #recomputed(state: PastState): Promise<OpenRecomputed> {
+  async #replayed(state: PastState): Promise<Replay> {
     const known = this.#open.get(state)
     if (known !== undefined) return known
-    const history = historyOf(this.#replica.log, state.heads)
-    const recomputed = await openRecomputed(this.#needs, history, this.#options)
-    this.#open.set(state, recomputed)
-    if (recomputed.snapshot?.root.equals(state.root)) return recomputed
+    const replay = await Replay.open(this.#needs, this.#replica.id, this.#options)
+    this.#open.set(state, replay)
+    await replay.take(historyOf(this.#replica.log, state.heads))
+    const { snapshot } = await replay.state()
+    if (snapshot?.root.equals(state.root)) return replay
     throw new GonkError('BAD_ROOT', `the events here do not give the root ${state.root}`)
   }
 
   async close(): Promise<void> {
-    for (const recomputed of this.#open.values()) await recomputed.close()
+    for (const replay of this.#open.values()) await replay.close()
   }
 }

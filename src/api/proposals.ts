@@ -177,7 +177,7 @@ async function operationFor(
 }
 
 async function objectNamed(replica: Replica, name: string): Promise<ObjectRow | undefined> {
-  const [claim] = await replica.log.claimsOn('file', name)
+  const [claim] = await replica.log.names.claimsOn('file', name)
   return claim && rowOf(replica, claim.object)
 }
 

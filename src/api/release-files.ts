@@ -48,7 +48,7 @@ async function filesOf(nodes: NodeBlocks, root: CID): Promise<CID | undefined> {
 function sourceOf({ nodes, files }: NodeContext, { log }: Replica): DirectorySource {
   return {
     get: (cid) => nodes.get(cid),
-    isFile: async (_, cid) => (await log.isAccepted(cid.bytes)) || files.blocks.has(cid),
+    isFile: async (_, cid) => (await log.contents.isAccepted(cid.bytes)) || files.blocks.has(cid),
   }
 }
 

@@ -6,7 +6,7 @@ import { type EventId, textOfEventId } from '../core/ids.ts'
 import type { Write } from '../log/database.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { AbortOptions } from '../ports.ts'
-import { historyOf, recompute, type RecomputeNeeds } from '../replica/recompute.ts'
+import { historyOf, pastOf, type RecomputeNeeds, Replay } from '../replica/recompute.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { PastState } from './past-files.ts'
 import { readEvent, readEvents } from './resolve.ts'
@@ -95,7 +95,7 @@ export function putAudit(log: DatasetLog, event: EventId, isMatch: boolean): Wri
 /**
  * Recomputes the root over the past of a release and remembers whether it is the one released.
  * Nothing is remembered while events or proposals of that past are not here: `checking`.
- * Throws NOT_FOUND when there is no such release.
+ * Throws NOT_FOUND when there is no such release, CANCELLED, DISK.
  */
 export async function auditRelease(
   needs: RecomputeNeeds,
@@ -103,25 +103,52 @@ export async function auditRelease(
   event: EventId,
   options: AbortOptions = {},
 ): Promise<ReleaseInfo['check']> {
-  const { log } = replica
-  const known = await log.meta<boolean>(auditName(event))
-  if (known !== undefined) return known ? 'ok' : 'mismatch'
-  const { parents, body } = await readRelease(log, event)
-  const { snapshot, isComplete } = await recompute(needs, historyOf(log, parents), options)
-  if (snapshot === undefined || !isComplete) return 'checking'
-  const isMatch = snapshot.root.equals(CID.decode(body.root))
-  await log.commit([putAudit(log, event, isMatch)])
-  return isMatch ? 'ok' : 'mismatch'
+  await audit(needs, replica.log, [await readRelease(replica.log, event)], options)
+  const isMatch = await replica.log.meta<boolean>(auditName(event))
+  return isMatch === undefined ? 'checking' : isMatch ? 'ok' : 'mismatch'
 }
 
-/** Audits every valid release that was not audited yet, one after the other. Background work. */
+/** Audits all valid releases that were not audited yet. Background work. Throws CANCELLED, DISK. */
 export async function auditReleases(
   needs: RecomputeNeeds,
   replica: Replica,
   options: AbortOptions = {},
 ): Promise<void> {
-  for (const { event } of await claimsOf(replica.log)) {
-    await auditRelease(needs, replica, event, options)
+  const claims = await claimsOf(replica.log)
+  const ids = claims.map(({ event }) => event)
+  const events = await readEvents(replica.log, ids)
+  const releases = events.filter((event) => event !== undefined && isRelease(event)) as Release[]
+  await audit(needs, replica.log, releases, options)
+}
+
+/** Releases that follow each other share one replay: its cost is that of the history, not of each past. */
+async function audit(
+  needs: RecomputeNeeds,
+  log: DatasetLog,
+  releases: readonly Release[],
+  options: AbortOptions,
+): Promise<void> {
+  const known = await Promise.all(releases.map(({ id }) => log.meta<boolean>(auditName(id))))
+  const unknown = releases.filter((_, i) => known[i] === undefined)
+  let replay: Replay | undefined
+  let taken: readonly EventId[] = []
+  try {
+    for (const { id, parents, body } of unknown.sort((a, b) => a.depth - b.depth)) {
+      const past = await pastOf(log, parents)
+      if (!taken.every((head) => past.has(head))) {
+        await replay?.close()
+        replay = undefined
+      }
+      replay ??= await Replay.open(needs, log.id, options)
+      await replay.take(historyOf(log, parents))
+      taken = parents
+      const { snapshot, isComplete } = await replay.state()
+      if (snapshot === undefined || !isComplete) continue
+      const isMatch = snapshot.root.equals(CID.decode(body.root))
+      await log.commit([putAudit(log, id, isMatch)])
+    }
+  } finally {
+    await replay?.close()
   }
 }
 

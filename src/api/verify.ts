@@ -159,7 +159,7 @@ async function verifyTrees(
   await walked('state tree', tally, entriesOf(stateRoot, sourceOf('state tree')))
   await walked('events tree', tally, entriesOf(eventsRoot, sourceOf('events tree')))
   const isFile = async (path: string) => {
-    const [owned] = await replica.log.owned([{ space: 'file', name: path }])
+    const [owned] = await replica.log.names.owned([{ space: 'file', name: path }])
     return owned !== undefined
   }
   const directory = { ...sourceOf('files/'), isFile }
@@ -243,7 +243,7 @@ async function verifyContent(
   let brokenMore = 0
   let last = ''
   let done = 0
-  for await (const content of replica.log.allAccepted()) {
+  for await (const content of replica.log.contents.allAccepted()) {
     const key = hexOf(content)
     if (key === last) continue
     last = key

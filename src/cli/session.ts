@@ -18,8 +18,10 @@ export interface GlobalOptions {
 }
 
 /** How long to wait for another command that has the home open, or a daemon that is starting. */
-const BUSY_WAIT_MS = 5_000
+const BUSY_WAIT_MS = 30_000
 const BUSY_POLL_MS = 100
+/** After this long, the wait is mentioned. */
+const BUSY_QUIET_MS = 1_000
 /** A daemon that does not answer in this time counts as none. */
 const PROBE_TIMEOUT_MS = 5_000
 /** After Ctrl-C, what cannot be interrupted has this long to finish. */
@@ -58,17 +60,24 @@ export class Session {
   }
 
   async #withNode<T>(work: (api: NodeApi) => Promise<T>): Promise<T> {
-    const giveUpAtMs = Date.now() + BUSY_WAIT_MS
+    let busySinceMs: number | undefined
+    let mentioned = false
     for (;;) {
       const daemon = await this.#daemon()
       if (daemon !== undefined) return work(daemon)
-      const node = await this.#open(giveUpAtMs)
+      const node = await this.#open(busySinceMs)
       if (node !== undefined) {
         try {
           return await work(node.api)
         } finally {
           await node.close()
         }
+      }
+      busySinceMs ??= Date.now()
+      if (!mentioned && Date.now() - busySinceMs > BUSY_QUIET_MS) {
+        mentioned = true
+        const { readOpener } = await import('../home.ts')
+        this.output.note(`waiting for ${await readOpener(await this.homeDir())}`)
       }
       await sleep(BUSY_POLL_MS, undefined, { signal: this.signal }).catch(() => undefined)
       if (this.signal.aborted) throw new GonkError('CANCELLED', 'interrupted')
@@ -110,7 +119,9 @@ export class Session {
   }
 
   /** @returns undefined when another process has the home and there is time to try again. */
-  async #open(giveUpAtMs: number): Promise<{ api: NodeApi; close(): Promise<void> } | undefined> {
+  async #open(
+    busySinceMs: number | undefined,
+  ): Promise<{ api: NodeApi; close(): Promise<void> } | undefined> {
     const home = await this.openHome()
     const config = await this.loadConfig()
     // A command is no daemon: unless asked for, only what matters is said.
@@ -123,7 +134,7 @@ export class Session {
       return node
     } catch (error) {
       if (!(error instanceof GonkError) || error.code !== 'HOME_BUSY') throw error
-      if (Date.now() < giveUpAtMs) return undefined
+      if (Date.now() - (busySinceMs ?? Date.now()) < BUSY_WAIT_MS) return undefined
       throw new GonkError('HOME_BUSY', `${await readOpener(home.dir)} has ${home.dir} open`, {
         hint: 'wait for it or stop it, then repeat the command',
         cause: error,

@@ -59,11 +59,14 @@ async function resultOf(
 ): Promise<unknown> {
   const signal = signalOf(client, call)
   const response = await send(client, route, args, signal)
+  // The daemon always streams objects; without a listener they belong to the result, as in process.
+  const objects: ObjectInfo[] = []
+  const onObject = call.onObject ?? ((object) => objects.push(object))
   return reading(signal, async () => {
     for await (const line of linesOf(response)) {
       if (line.progress !== undefined) call.onProgress?.(line.progress)
-      else if (line.object !== undefined) call.onObject?.(line.object)
-      else return line.result
+      else if (line.object !== undefined) onObject(line.object)
+      else return objects.length > 0 ? Object.assign({}, line.result, { objects }) : line.result
     }
     throw new Error('the answer ended early')
   })

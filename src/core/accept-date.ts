@@ -1,5 +1,5 @@
-// Dates of acceptance: (depth, rank, id) as 80 bytes that sort as the triple does. They settle order
-// inside one object, name or tag, and never authority.
+// Dates of acceptance: (depth, rank, id) as 80 bytes that sort as the triple does. They settle
+// order inside one object, name or tag, and never authority.
 import type { EventId } from './ids.ts'
 import { bytesOfHex, compareBytes, hexOf } from './ids.ts'
 import type { AcceptDate, Tenure } from './state.ts'
@@ -11,7 +11,9 @@ const ID_BYTES = 32
 /** What a rank is made of. */
 export type Ranked = Pick<Tenure, 'id' | 'addDepth' | 'founderIndex'>
 
-/** 40 bytes: depth of the add as u64 ‖ its id; founder i: 0 ‖ i. They sort as {@link compareRanks}. */
+/**
+ * 40 bytes: depth of the add as u64 ‖ its id; founder i: 0 ‖ i. They sort as {@link compareRanks}.
+ */
 export function rankBytesOf(tenure: Ranked): Uint8Array {
   const bytes = new Uint8Array(RANK_BYTES)
   const view = new DataView(bytes.buffer)

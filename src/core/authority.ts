@@ -1,9 +1,10 @@
 // Layer A: which owner events count, and who owns the dataset. A pure function of the set of owner
 // events; their order of arrival, clocks and other peers have no part in it.
 //
-// Grants act on their causal future only; a removal acts on everything its author had not acknowledged.
-// What is said of a tenure depends on strictly senior tenures and on its own leavings, so one pass over
-// the tenures by rank decides all of it. Work: O(events), and O(events) more for every 32 removals.
+// Grants act on their causal future only; a removal acts on everything its author had not
+// acknowledged. What is said of a tenure depends on strictly senior tenures and on its own
+// leavings, so one pass over the tenures by rank decides all of it. Work: O(events), and O(events)
+// more for every 32 removals.
 import { type FrozenPrefix, nothingFrozen } from './frozen.ts'
 import type { EventId, PublicKey, TenureId } from './ids.ts'
 import {
@@ -67,7 +68,9 @@ interface MutableStanding {
 
 interface Pass {
   readonly isVoid: Uint8Array
-  /** Outside K of some removal in effect on the event's tenure, or after a leaving in effect on it. */
+  /**
+   * Outside K of some removal in effect on the event's tenure, or after a leaving in effect on it.
+   */
   readonly struck: Uint8Array
   readonly standings: readonly MutableStanding[]
 }
@@ -76,9 +79,9 @@ interface Pass {
 const SCAN_BITS = 32
 
 /**
- * Layer A over any set of well-formed owner events, in any order, that holds the parents of each but
- * the genesis. Well-formed: see docs/protocol.md (key of the tenure, its add in the past, depth).
- * Throws Error when that does not hold.
+ * Layer A over any set of well-formed owner events, in any order, that holds the parents of each
+ * but the genesis. Well-formed: see docs/protocol.md (key of the tenure, its add in the past,
+ * depth). Throws Error when that does not hold.
  */
 export function authority(
   founders: readonly PublicKey[],
@@ -108,17 +111,18 @@ export { tenureCreatedBy }
 export type Admission = 'valid' | 'void' | 'recompute'
 
 /**
- * The verdict on a well-formed event that nobody has built on yet, in O(removals by its tenure), when
- * it changes no other verdict; 'recompute' when it may. `removesSeen`: the `remove` events in its past,
- * a set that never changes. The verdict and {@link summaryAfter} equal what `authority` says of the
- * whole set. Events of a frozen prefix that arrive late are for `authority`.
+ * The verdict on a well-formed event that nobody has built on yet, in O(removals by its tenure),
+ * when it changes no other verdict; 'recompute' when it may. `removesSeen`: the `remove` events in
+ * its past, a set that never changes. The verdict and {@link summaryAfter} equal what `authority`
+ * says of the whole set. Events of a frozen prefix that arrive late are for `authority`.
  *
- * Why: e is in no other event's past. So a removal r on its tenure T by R, a senior, does not have e in
- * K(r), which holds events of R and their pasts: e is void, and so it is after a leaving, and without a
- * tenure. A void event is in no K by its own right, creates nothing and restricts nothing: all else stays.
- * A valid e only acts by (1) an add, (2) a remove, (3) enlarging K(r) of removals r by T beside it. With
- * r in past(e), (3) is empty. An add changes nothing else where no `remove` exists that it could wake or
- * be struck by, nor a leaving that was ignored for want of owners.
+ * Why: e is in no other event's past. So a removal r on its tenure T by R, a senior, does not have
+ * e in K(r), which holds events of R and their pasts: e is void, and so it is after a leaving, and
+ * without a tenure. A void event is in no K by its own right, creates nothing and restricts
+ * nothing: all else stays. A valid e only acts by (1) an add, (2) a remove, (3) enlarging K(r) of
+ * removals r by T beside it. With r in past(e), (3) is empty. An add changes nothing else where no
+ * `remove` exists that it could wake or be struck by, nor a leaving that was ignored for want of
+ * owners.
  */
 export function admit(
   summary: AuthoritySummary,
@@ -133,7 +137,10 @@ export function admit(
   return standing.removals.every((removal) => removesSeen.has(removal)) ? 'valid' : 'recompute'
 }
 
-/** The summary once an admitted event is part of the set: another one only after an add or a remove. */
+/**
+ * The summary once an admitted event is part of the set: another one only after an add or a
+ * remove.
+ */
 export function summaryAfter(
   summary: AuthoritySummary,
   header: OwnerHeader,
@@ -228,7 +235,8 @@ function restrict(
     return juniorsOf(i).length > 0
   })
   if (acting.length === 0) return
-  // A founder is senior to all that rank after it; others to the tenures added with theirs in the past.
+  // A founder is senior to all that rank after it; others to the tenures added with theirs in the
+  // past.
   const afterAdd = add < 0 ? undefined : descendants(graph, [add])
   for (let from = 0; from < acting.length; from += SCAN_BITS) {
     const removes = acting.slice(from, from + SCAN_BITS)
@@ -277,7 +285,9 @@ function isLive(standing: MutableStanding): boolean {
   return standing.exists && standing.removals.length === 0 && standing.leavings.length === 0
 }
 
-/** The valid leaving with the greatest (depth, rank, id), of a tenure that no senior has removed. */
+/**
+ * The valid leaving with the greatest (depth, rank, id), of a tenure that no senior has removed.
+ */
 function lastLeaving(graph: Graph, pass: Pass, frozen: FrozenPrefix): EventId | undefined {
   let last: OwnerHeader | undefined
   pass.standings.forEach((standing) => {

@@ -1,5 +1,6 @@
-// Who owns a name or a tag. The earliest claim owns it; a claim conflicts with another on the same name
-// and, among files, where one name is a path prefix of the other. Only claims that own stand in the way.
+// Who owns a name or a tag. The earliest claim owns it; a claim conflicts with another on the same
+// name and, among files, where one name is a path prefix of the other. Only claims that own stand
+// in the way.
 import { compareDates } from './accept-date.ts'
 import { type FrozenPrefix, nothingFrozen } from './frozen.ts'
 import { type EventId, type ObjectId } from './ids.ts'
@@ -12,9 +13,10 @@ export interface NameOwners {
 }
 
 /**
- * Which of `claims` own their name: taken by (date, object), a claim owns it unless it conflicts with
- * one that was taken before. `claims` must be closed under conflict (see {@link claimScopeOf}), at most
- * one per object. Owners in the frozen prefix come first. O(claims × segments).
+ * Which of `claims` own their name: taken by (date, object), a claim owns it unless it conflicts
+ * with one that was taken before. `claims` must be closed under conflict (see {@link
+ * claimScopeOf}), at most one per object. Owners in the frozen prefix come first. O(claims ×
+ * segments).
  */
 export function ownersOf(
   claims: readonly NameClaim[],
@@ -52,7 +54,10 @@ export function ownersOf(
   return { owning: owning.sort(compareNames), shadowed: shadowed.sort(compareNames) }
 }
 
-/** The names whose ownership a claim on some name can change: `top`, and for files all under `top/`. */
+/**
+ * The names whose ownership a claim on some name can change: `top`, and for files all under
+ * `top/`.
+ */
 export interface ClaimScope {
   readonly space: NameClaim['space']
   readonly top: string
@@ -61,8 +66,8 @@ export interface ClaimScope {
 }
 
 /**
- * The scope of a name that gained or lost a claim: closed under conflict, because no proper path prefix
- * of `top` is claimed. To find it, look up the claims on {@link pathPrefixesOf}.
+ * The scope of a name that gained or lost a claim: closed under conflict, because no proper path
+ * prefix of `top` is claimed. To find it, look up the claims on {@link pathPrefixesOf}.
  * @param isClaimed whether any object claims the prefix, before the change or after it.
  */
 export function claimScopeOf(

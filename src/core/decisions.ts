@@ -1,6 +1,6 @@
-// Layer B: which operations of a proposal are accepted. Reads the verdicts of layer A and nothing else.
-// Accepted: some valid accept has no reject of the item before it; never withdrawn. Rejected: not
-// accepted, and some valid reject stands that its own key did not take back by a later accept.
+// Layer B: which operations of a proposal are accepted. Reads the verdicts of layer A and nothing
+// else. Accepted: some valid accept has no reject of the item before it; never withdrawn. Rejected:
+// not accepted, and some valid reject stands that its own key did not take back by a later accept.
 import { compareDates } from './accept-date.ts'
 import type { EventId } from './ids.ts'
 import type { Decision, ReviewOfProposal } from './state.ts'

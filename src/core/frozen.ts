@@ -1,5 +1,6 @@
-// The frozen prefix: what a final checkpoint has settled for good. Every layer takes it as an argument
-// from the first day, so that finality needs no other rules; until checkpoints exist, nothing is frozen.
+// The frozen prefix: what a final checkpoint has settled for good. Every layer takes it as an
+// argument from the first day, so that finality needs no other rules; until checkpoints exist,
+// nothing is frozen.
 import type { EventId, ObjectId, VersionId } from './ids.ts'
 
 /** The causally closed set F(B) of the newest final checkpoint B, and what its state says. */

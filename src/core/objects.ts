@@ -1,5 +1,5 @@
-// Layer C: one object from its accepted versions. All versions stay; one head is canonical. Reads the
-// decisions of layer B and nothing else.
+// Layer C: one object from its accepted versions. All versions stay; one head is canonical. Reads
+// the decisions of layer B and nothing else.
 import { compareDates } from './accept-date.ts'
 import { SCHEMA_MEDIA_TYPE } from './event.ts'
 import type { AnnotationValue, FileValue } from './event.ts'
@@ -16,11 +16,11 @@ interface VersionGraph {
 }
 
 /**
- * @param versions the accepted versions of the object, each once, in any order: its create (the id of
- *   the object follows from it) and the operations that name it.
+ * @param versions the accepted versions of the object, each once, in any order: its create (the id
+ *   of the object follows from it) and the operations that name it.
  *
- * An update or delete is active once all its bases are active versions of this object; one without a
- * base never is. An accepted purge is absolute, whatever else is accepted: no value, no claim.
+ * An update or delete is active once all its bases are active versions of this object; one without
+ * a base never is. An accepted purge is absolute, whatever else is accepted: no value, no claim.
  */
 export function objectRowOf(
   id: ObjectId,
@@ -82,7 +82,9 @@ function activeOf(graph: VersionGraph): number[] {
   return active.sort((a, b) => a - b)
 }
 
-/** Live before tombstone, then the earliest accepted, then the smallest id: versions are sorted so. */
+/**
+ * Live before tombstone, then the earliest accepted, then the smallest id: versions are sorted so.
+ */
 function canonicalHead(
   id: ObjectId,
   graph: VersionGraph,
@@ -111,9 +113,10 @@ function descendingFromFrozen(
 }
 
 /**
- * The name the canonical head carries, dated by the earliest version of the unbroken run that carries
- * it. The run: the versions reached from the head along bases without leaving that name. Where merges
- * give it several first versions (no base of which is in the run), the one accepted first dates it.
+ * The name the canonical head carries, dated by the earliest version of the unbroken run that
+ * carries it. The run: the versions reached from the head along bases without leaving that name.
+ * Where merges give it several first versions (no base of which is in the run), the one accepted
+ * first dates it.
  */
 function claimOf(id: ObjectId, graph: VersionGraph, head: number): NameClaim | undefined {
   const carried = nameOf(versionAt(graph, head).value)

@@ -16,7 +16,10 @@ export interface GraphTenure {
   readonly events: number[]
 }
 
-/** The events as dense numbers, parents before children. The genesis is no node: it is in every past. */
+/**
+ * The events as dense numbers, parents before children. The genesis is no node: it is in every
+ * past.
+ */
 export interface Graph {
   readonly headers: readonly OwnerHeader[]
   /** Parents of node i: `parents[parentsFrom[i]]` up to `parents[parentsFrom[i + 1]]`. */
@@ -127,8 +130,8 @@ export function descendants(graph: Graph, marked: readonly number[]): Int32Array
 }
 
 /**
- * K of each marked removal by tenure `t`: bit k of node i says that i is in K(marked[k]), that is, the
- * tenure wrote a valid event without marked[k] in its past which is i or has i in its past.
+ * K of each marked removal by tenure `t`: bit k of node i says that i is in K(marked[k]), that is,
+ * the tenure wrote a valid event without marked[k] in its past which is i or has i in its past.
  */
 export function acknowledged(
   graph: Graph,

@@ -28,7 +28,10 @@ const smallOrderYs = [
   'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
 ].map(bytesOfHex)
 
-/** Canonical encoding of a point that is not of small order. Whether it is on the curve is left to the equation. */
+/**
+ * Canonical encoding of a point that is not of small order. Whether it is on the curve is left to
+ * the equation.
+ */
 export function isAcceptablePoint(encoded: Uint8Array): boolean {
   if (encoded.length !== POINT_BYTES) return false
   return isBelow(encoded, fieldPrime, Y_MASK) && !smallOrderYs.some((y) => hasY(encoded, y))

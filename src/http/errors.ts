@@ -10,7 +10,7 @@ export function gonkErrorOf(error: unknown): GonkError {
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return new GonkError('TOO_LARGE', message)
   if (validation !== undefined) {
     return new GonkError('USAGE', message, {
-      hint: 'see docs/api.md for the fields of each request',
+      hint: 'correct the fields of the request',
       details: { problems: validation },
     })
   }

@@ -24,7 +24,15 @@ export interface CatalogEntry extends DatasetRow {
 type Changed<T> = { [K in keyof T]?: T[K] | undefined }
 
 /** Tables without an ordinal. */
-const HOME_TABLES = new Set<Table>(['home', 'datasets', 'events', 'nodes', 'held', 'refs', 'prefetched'])
+const HOME_TABLES = new Set<Table>([
+  'home',
+  'datasets',
+  'events',
+  'nodes',
+  'held',
+  'refs',
+  'prefetched',
+])
 
 export class Catalog {
   readonly #db: Database

@@ -11,14 +11,17 @@ import { homeKey } from './keys.ts'
 export type Database = AbstractLevel<string | Buffer | Uint8Array, Uint8Array, Uint8Array>
 
 export type Write =
-  | { type: 'put'; key: Uint8Array; value: Uint8Array }
-  | { type: 'del'; key: Uint8Array }
+  { type: 'put'; key: Uint8Array; value: Uint8Array } | { type: 'del'; key: Uint8Array }
 
 /** Raised with every change of keys.ts or rows.ts that older code cannot read. */
 export const DATABASE_FORMAT = 1
 
 const EMPTY = new Uint8Array(0)
-export const put = (key: Uint8Array, value: Uint8Array = EMPTY): Write => ({ type: 'put', key, value })
+export const put = (key: Uint8Array, value: Uint8Array = EMPTY): Write => ({
+  type: 'put',
+  key,
+  value,
+})
 export const del = (key: Uint8Array): Write => ({ type: 'del', key })
 
 /**

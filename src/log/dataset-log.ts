@@ -1,25 +1,25 @@
 // What one dataset remembers: typed reads of its tables, and the writes that batches are made of.
 // Nothing here decides anything, and no write happens but through `commit`.
-import { compareClaims } from '../core/claims.ts'
-import type { NameClaim, Version } from '../core/state.ts'
+import type { Version } from '../core/state.ts'
 import { type DatasetId, type EventId, hexOf, type ObjectId } from '../core/ids.ts'
+import { ContentIndex } from './content-index.ts'
 import { type Database, del, put, type Write } from './database.ts'
 import {
   concat,
   DATASET_PREFIX_BYTES,
-  datasetPrefix,
+  type DatasetKey,
+  datasetKeys,
   endOf,
   hex,
   homeKey,
   numberOfU64,
-  type Range,
   rangeOf,
   type Table,
   textOf,
   u32,
   u64,
-  utf8,
 } from './keys.ts'
+import { NameIndex } from './name-index.ts'
 import {
   decodeHeader,
   decodeProposal,
@@ -38,44 +38,30 @@ import {
 } from './rows.ts'
 
 const ZERO = Uint8Array.of(0)
-const SPACES = ['file', 'schema'] as const
 
 interface RangeOptions {
   readonly reverse?: boolean
   readonly limit?: number
 }
 
-/** Who owns a name in the snapshot. */
-export interface OwnedName {
-  readonly object: ObjectId
-  readonly content: Uint8Array
-  readonly sizeBytes: number
-}
-
-function ownedOf(bytes: Uint8Array): OwnedName {
-  const [object, content, sizeBytes] = decodeRow<[Uint8Array, Uint8Array, number]>(bytes)
-  return { object: hexOf(object) as ObjectId, content, sizeBytes }
-}
-
-function claimsOf(space: NameClaim['space'], name: string, bytes: Uint8Array): NameClaim[] {
-  return decodeRow<[Uint8Array, Uint8Array][]>(bytes).map(([date, object]) => ({
-    space,
-    name,
-    date,
-    object: hexOf(object) as ObjectId,
-  }))
-}
-
+/** Reads of one dataset's tables; writes are values, which `commit` puts in one batch. */
 export class DatasetLog {
   readonly id: DatasetId
   readonly ordinal: number
+  /** Claims on names, and who owns them. */
+  readonly names: NameIndex
+  /** Which content the objects hold. */
+  readonly contents: ContentIndex
   readonly #db: Database
-  readonly #prefixes = new Map<Table, Uint8Array>()
+  readonly #key: DatasetKey
 
   constructor(db: Database, id: DatasetId, ordinal: number) {
     this.#db = db
     this.id = id
     this.ordinal = ordinal
+    this.#key = datasetKeys(ordinal)
+    this.names = new NameIndex(db, this.#key)
+    this.contents = new ContentIndex(db, this.#key)
   }
 
   /** One atomic batch. `durable`: on disk before it resolves. */
@@ -99,11 +85,17 @@ export class DatasetLog {
   }
 
   putBlock(id: EventId, block: Uint8Array, arrival: number): Write[] {
-    return [put(homeKey('events', hex(id)), block), put(this.#key('arrivals', u64(arrival)), hex(id))]
+    return [
+      put(homeKey('events', hex(id)), block),
+      put(this.#key('arrivals', u64(arrival)), hex(id)),
+    ]
   }
 
   /** Event ids by arrival at this node. */
-  async *arrivals(from = 0, options: RangeOptions = {}): AsyncIterable<[arrival: number, id: EventId]> {
+  async *arrivals(
+    from = 0,
+    options: RangeOptions = {},
+  ): AsyncIterable<[arrival: number, id: EventId]> {
     const prefix = this.#key('arrivals')
     const range = { gte: concat(prefix, u64(from)), lt: endOf(prefix) }
     for await (const [key, value] of this.#db.iterator({ ...range, ...options })) {
@@ -215,7 +207,10 @@ export class DatasetLog {
   }
 
   /** Proposals with undecided operations, oldest arrival (at least `from`) first. */
-  async *pending({ from = 0, ...options }: RangeOptions & { from?: number } = {}): AsyncIterable<EventId> {
+  async *pending({
+    from = 0,
+    ...options
+  }: RangeOptions & { from?: number } = {}): AsyncIterable<EventId> {
     const prefix = this.#key('pending')
     const range = { gte: concat(prefix, u64(from)), lt: endOf(prefix) }
     for await (const key of this.#db.keys({ ...range, ...options })) {
@@ -295,134 +290,6 @@ export class DatasetLog {
     return found
   }
 
-  /** Claims on each of the names, earliest first. */
-  async claimsOnMany(
-    names: readonly { space: NameClaim['space']; name: string }[],
-  ): Promise<NameClaim[][]> {
-    const rows = await this.#db.getMany(names.map(({ space, name }) => this.#nameKey(space, name)))
-    return rows.map((bytes, i) => {
-      const { space, name } = names[i] as { space: NameClaim['space']; name: string }
-      return bytes === undefined ? [] : claimsOf(space, name, bytes)
-    })
-  }
-
-  /** Claims on exactly this name, earliest first. */
-  async claimsOn(space: NameClaim['space'], name: string): Promise<NameClaim[]> {
-    const [claims] = await this.claimsOnMany([{ space, name }])
-    return claims ?? []
-  }
-
-  /** All claims on names below `name/`. */
-  claimsUnder(space: NameClaim['space'], name: string): AsyncIterable<NameClaim> {
-    return this.#claims(space, rangeOf(this.#nameKey(space, `${name}/`)))
-  }
-
-  /** All claims of a space in name order, after `name`. */
-  claims(space: NameClaim['space'], after?: string): AsyncIterable<NameClaim> {
-    const { gte, lt } = rangeOf(this.#nameKey(space, ''))
-    if (after === undefined) return this.#claims(space, { gte, lt })
-    return this.#claims(space, { gte: concat(this.#nameKey(space, after), ZERO), lt })
-  }
-
-  putClaims(space: NameClaim['space'], name: string, claims: readonly NameClaim[]): Write {
-    const key = this.#nameKey(space, name)
-    if (claims.length === 0) return del(key)
-    const sorted = claims.toSorted(compareClaims)
-    return put(key, encodeRow(sorted.map(({ date, object }) => [date, hex(object)])))
-  }
-
-  #nameKey(space: NameClaim['space'], name: string): Uint8Array {
-    return this.#key('names', Uint8Array.of(SPACES.indexOf(space)), name)
-  }
-
-  async *#claims(space: NameClaim['space'], range: Range): AsyncIterable<NameClaim> {
-    for await (const [key, value] of this.#db.iterator(range)) {
-      yield* claimsOf(space, textOf(key.subarray(DATASET_PREFIX_BYTES + 1)), value)
-    }
-  }
-
-  /** How many file names below each of the directories are claimed. */
-  async claimedBelow(directories: readonly string[]): Promise<number[]> {
-    const rows = await this.#db.getMany(directories.map((path) => this.#key('directories', path)))
-    return rows.map((bytes) => (bytes === undefined ? 0 : decodeRow<number>(bytes)))
-  }
-
-  putClaimedBelow(directory: string, count: number): Write {
-    const key = this.#key('directories', directory)
-    return count === 0 ? del(key) : put(key, encodeRow(count))
-  }
-
-  async owned(names: readonly { space: NameClaim['space']; name: string }[]) {
-    const keys = names.map(({ space, name }) => this.#ownedKey(space, name))
-    return (await this.#db.getMany(keys)).map((bytes) => bytes && ownedOf(bytes))
-  }
-
-  /** Names with their owners, in name order, from `after` (excluded). */
-  async *allOwned(space: NameClaim['space'], after?: string): AsyncIterable<[string, OwnedName]> {
-    const prefix = this.#key('owned', Uint8Array.of(SPACES.indexOf(space)))
-    const lower = after === undefined ? { gte: prefix } : { gt: concat(prefix, utf8(after)) }
-    for await (const [key, value] of this.#db.iterator({ ...lower, lt: endOf(prefix) })) {
-      yield [textOf(key.subarray(prefix.length)), ownedOf(value)]
-    }
-  }
-
-  setOwned(space: NameClaim['space'], name: string, owned: OwnedName | undefined): Write {
-    const key = this.#ownedKey(space, name)
-    return owned ? put(key, encodeRow([hex(owned.object), owned.content, owned.sizeBytes])) : del(key)
-  }
-
-  #ownedKey(space: NameClaim['space'], name: string): Uint8Array {
-    return this.#key('owned', Uint8Array.of(SPACES.indexOf(space)), name)
-  }
-
-  /** Marks which objects' canonical head holds this content; the earliest is the original. */
-  setContent(content: Uint8Array, date: Uint8Array, object: ObjectId, isHeld: boolean): Write {
-    const key = this.#key('contents', content, date, hex(object))
-    return isHeld ? put(key) : del(key)
-  }
-
-  async originalOf(content: Uint8Array): Promise<ObjectId | undefined> {
-    const prefix = this.#key('contents', content)
-    for await (const key of this.#db.keys({ ...rangeOf(prefix), limit: 1 })) {
-      return hexOf(key.subarray(key.length - 32)) as ObjectId
-    }
-    return undefined
-  }
-
-  /** Content that accepted versions of an object hold. */
-  setAccepted(content: Uint8Array, object: ObjectId, isAccepted: boolean): Write {
-    const key = this.#key('accepted', content, hex(object))
-    return isAccepted ? put(key) : del(key)
-  }
-
-  async isAccepted(content: Uint8Array): Promise<boolean> {
-    const options = { ...rangeOf(this.#key('accepted', content)), limit: 1 }
-    for await (const _ of this.#db.keys(options)) return true
-    return false
-  }
-
-  async *allAccepted(): AsyncIterable<Uint8Array> {
-    for await (const key of this.#db.keys(rangeOf(this.#key('accepted')))) {
-      yield key.slice(DATASET_PREFIX_BYTES, key.length - 32)
-    }
-  }
-
-  setLacking(content: Uint8Array, sizeBytes: number | undefined): Write {
-    const key = this.#key('lacking', content)
-    return sizeBytes === undefined ? del(key) : put(key, encodeRow(sizeBytes))
-  }
-
-  /** Accepted content that is not here. */
-  async *lacking(): AsyncIterable<{ content: Uint8Array; sizeBytes: number }> {
-    for await (const [key, value] of this.#db.iterator(rangeOf(this.#key('lacking')))) {
-      yield { content: key.slice(DATASET_PREFIX_BYTES), sizeBytes: decodeRow<number>(value) }
-    }
-  }
-
-  async countLacking(): Promise<number> {
-    return this.#count('lacking')
-  }
-
   async countPending(): Promise<number> {
     return this.#count('pending')
   }
@@ -493,15 +360,6 @@ export class DatasetLog {
   /** Drops every derived row; the events stay. */
   async clear(list: readonly Table[]): Promise<void> {
     for (const table of list) await this.#db.clear(rangeOf(this.#key(table)))
-  }
-
-  #key(table: Table, ...rest: (string | Uint8Array)[]): Uint8Array {
-    let prefix = this.#prefixes.get(table)
-    if (prefix === undefined) {
-      prefix = datasetPrefix(table, this.ordinal)
-      this.#prefixes.set(table, prefix)
-    }
-    return concat(prefix, ...rest.map((part) => (typeof part === 'string' ? utf8(part) : part)))
   }
 
   async #all<T>(

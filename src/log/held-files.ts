@@ -19,10 +19,7 @@ export class HeldFiles {
 
   /** `blocks`: CIDs of all blocks of the file but its root. Call after they are stored. */
   holdOf(file: Uint8Array, blocks: readonly Uint8Array[]): Write[] {
-    return [
-      put(homeKey('held', file)),
-      ...blocks.map((block) => put(homeKey('refs', block, file))),
-    ]
+    return [put(homeKey('held', file)), ...blocks.map((block) => put(homeKey('refs', block, file)))]
   }
 
   async write(writes: Write[]): Promise<void> {
@@ -75,4 +72,3 @@ export class HeldFiles {
     for await (const key of this.#db.keys(rangeOf(homeKey('held')))) yield key.slice(1)
   }
 }
-

@@ -114,6 +114,18 @@ export function datasetPrefix(table: Table, ordinal: number): Uint8Array {
   return concat(letters[table], u32(ordinal))
 }
 
+/** Builds keys of one dataset's tables; strings are UTF-8. */
+export type DatasetKey = (table: Table, ...rest: (string | Uint8Array)[]) => Uint8Array
+
+export function datasetKeys(ordinal: number): DatasetKey {
+  const prefixes = new Map<Table, Uint8Array>()
+  return (table, ...rest) => {
+    let prefix = prefixes.get(table)
+    if (prefix === undefined) prefixes.set(table, (prefix = datasetPrefix(table, ordinal)))
+    return concat(prefix, ...rest.map((part) => (typeof part === 'string' ? utf8(part) : part)))
+  }
+}
+
 /** Bytes after the table letter and the ordinal. */
 export const DATASET_PREFIX_BYTES = 5
 
@@ -137,4 +149,3 @@ export interface Range {
 export function rangeOf(prefix: Uint8Array): Range {
   return { gte: prefix, lt: endOf(prefix) }
 }
-

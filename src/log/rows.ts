@@ -64,7 +64,15 @@ export function encodeHeader(row: HeaderRow): Uint8Array {
   ])
 }
 
-type HeaderWire = [string, number | Uint8Array, number, Uint8Array[], Uint8Array | null, Uint8Array, Runs]
+type HeaderWire = [
+  string,
+  number | Uint8Array,
+  number,
+  Uint8Array[],
+  Uint8Array | null,
+  Uint8Array,
+  Runs,
+]
 
 export function decodeHeader(id: EventId, bytes: Uint8Array): HeaderRow {
   const [kind, tenure, depth, parents, key, author, seen] = dagCbor.decode<HeaderWire>(bytes)
@@ -132,7 +140,14 @@ export function encodeReview(row: ReviewRow): Uint8Array {
   ])
 }
 
-type ReviewWire = [number, Uint8Array, Uint8Array, [number, number][] | null, Uint8Array[], Uint8Array[]]
+type ReviewWire = [
+  number,
+  Uint8Array,
+  Uint8Array,
+  [number, number][] | null,
+  Uint8Array[],
+  Uint8Array[],
+]
 
 export function decodeReview(event: EventId, bytes: Uint8Array): ReviewRow {
   const [verdict, key, date, ranges, before, validBefore] = dagCbor.decode<ReviewWire>(bytes)
@@ -180,19 +195,24 @@ function valueWire(value: Value): ValueWire {
     return [0, name, mediaType, sizeBytes, content, meta ?? null]
   }
   const { targets, schema, sizeBytes, inline, content } = value
-  return [1, targets.map(versionWire), versionWire(schema), sizeBytes, inline ?? null, content ?? null]
+  return [
+    1,
+    targets.map(versionWire),
+    versionWire(schema),
+    sizeBytes,
+    inline ?? null,
+    content ?? null,
+  ]
 }
 
 export function decodeVersions(bytes: Uint8Array): Version[] {
-  return dagCbor
-    .decode<VersionWire[]>(bytes)
-    .map(([proposal, index, date, op, base, value]) => ({
-      id: { proposal: eventIdOf(proposal), index },
-      date,
-      op: OPS[op] as Operation['op'],
-      base: base.map(versionIdOf),
-      ...(value && { value: valueOf(value) }),
-    }))
+  return dagCbor.decode<VersionWire[]>(bytes).map(([proposal, index, date, op, base, value]) => ({
+    id: { proposal: eventIdOf(proposal), index },
+    date,
+    op: OPS[op] as Operation['op'],
+    base: base.map(versionIdOf),
+    ...(value && { value: valueOf(value) }),
+  }))
 }
 
 function valueOf(wire: ValueWire): Value {

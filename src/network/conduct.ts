@@ -5,7 +5,7 @@ import type { ErrorCode } from '../core/errors.ts'
 import { TokenBucket } from './token-bucket.ts'
 
 export interface ConductOptions {
-  /** Demerits at which a peer is banned. A fault is 1, a block that is not its CID 2. */
+  /** A peer with more demerits is banned. A fault is 1, a block that is not its CID 2. */
   readonly demeritsMax: number
   /** How long a ban lasts. */
   readonly banMs: number
@@ -18,7 +18,7 @@ export interface ConductOptions {
 }
 
 export const conductDefaults: ConductOptions = {
-  demeritsMax: 5,
+  demeritsMax: 4,
   banMs: 10 * 60_000,
   requestsPerSecond: 1_000,
   requestBytesPerSecond: 8 * 1024 * 1024,
@@ -62,7 +62,7 @@ export class PeerConduct {
     const record = this.#recordOf(peer)
     record.demerits = this.#demeritsOf(record) + weight
     record.demeritsAtMs = Date.now()
-    if (record.demerits >= this.#options.demeritsMax) this.ban(peer, what)
+    if (record.demerits > this.#options.demeritsMax) this.ban(peer, what)
   }
 
   /** One log line, at most one in ten seconds for the same peer and code; nothing is held against it. */

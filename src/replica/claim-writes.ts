@@ -22,7 +22,7 @@ export async function claimWrites(
     if (claim) touched.set(`${claim.space}:${claim.name}`, { space: claim.space, name: claim.name })
   }
   const names = [...touched.values()]
-  const rows = await log.claimsOnMany(names)
+  const rows = await log.names.claimsOnMany(names)
   const claims = new Map([...touched.keys()].map((key, i) => [key, rows[i] ?? []]))
   const countBefore = new Map([...claims].map(([key, list]) => [key, list.length]))
   for (const { before, after } of changes) {
@@ -36,7 +36,7 @@ export async function claimWrites(
   const below = new Map<string, number>()
   for (const [key, { space, name }] of touched) {
     const now = claims.get(key) ?? []
-    writes.push(log.putClaims(space, name, now))
+    writes.push(log.names.putClaims(space, name, now))
     const change = now.length - (countBefore.get(key) ?? 0)
     if (change === 0) continue
     for (const directory of pathPrefixesOf(space, name)) {
@@ -44,10 +44,10 @@ export async function claimWrites(
     }
   }
   const directories = [...below.keys()]
-  const counts = await log.claimedBelow(directories)
+  const counts = await log.names.claimedBelow(directories)
   directories.forEach((directory, i) => {
     const count = (counts[i] ?? 0) + (below.get(directory) ?? 0)
-    writes.push(log.putClaimedBelow(directory, count))
+    writes.push(log.names.putClaimedBelow(directory, count))
   })
   return names
 }

@@ -187,7 +187,7 @@ async function deriveObjects(
   const contents = [...wanted.values()]
   const held = await needs.areHeld(contents.map(({ content }) => content))
   contents.forEach(({ content, sizeBytes }, i) => {
-    if (held[i] !== true) writes.push(log.setLacking(content, sizeBytes))
+    if (held[i] !== true) writes.push(log.contents.setLacking(content, sizeBytes))
   })
   if (ids.length > 0) {
     const entry: StateJournalEntry = {
@@ -216,7 +216,7 @@ function indexWrites(log: DatasetLog, before: ObjectRow, after: ObjectRow): Writ
     if (content === undefined || head === undefined) continue
     const date = row.claim?.date ?? row.versions[head]?.date
     assert(date !== undefined, 'a head is a version')
-    writes.push(log.setContent(content, date, row.id, isHeld))
+    writes.push(log.contents.setContent(content, date, row.id, isHeld))
   }
   return writes
 }
@@ -232,11 +232,11 @@ function contentWrites(
   const now = contentsOf(after)
   const writes: Write[] = []
   for (const [key, { content }] of old) {
-    if (!now.has(key)) writes.push(log.setAccepted(content, before.id, false))
+    if (!now.has(key)) writes.push(log.contents.setAccepted(content, before.id, false))
   }
   for (const [key, entry] of now) {
     if (old.has(key)) continue
-    writes.push(log.setAccepted(entry.content, after.id, true))
+    writes.push(log.contents.setAccepted(entry.content, after.id, true))
     wanted.set(key, entry)
   }
   return writes

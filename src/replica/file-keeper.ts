@@ -96,7 +96,8 @@ export class FileKeeper {
   }
 
   /**
-   * Gets every block of the files here, from this node's store and from peers.
+   * Gets every block of the files here, from this node's store and from peers. Every block is read
+   * and checked against its CID: what was damaged on disk is fetched again.
    * @returns the files that could not be had.
    */
   async bringHere(
@@ -104,13 +105,21 @@ export class FileKeeper {
     wanted: readonly WantedContent[],
     options: BringOptions = {},
   ): Promise<CID[]> {
-    const isHeld = await this.#needs.held.areHeld(wanted.map(({ cid }) => cid.bytes))
-    const lacking = wanted.filter((_, i) => isHeld[i] !== true)
-    if (lacking.length === 0) return []
     return this.gate.shared(async () => {
+      const lacking: WantedContent[] = []
+      for (const content of wanted) if (!(await this.#isWhole(content.cid))) lacking.push(content)
+      const isHeld = await this.#needs.held.areHeld(wanted.map(({ cid }) => cid.bytes))
+      const whole = wanted.filter((content, i) => isHeld[i] !== true && !lacking.includes(content))
+      await this.hold(whole.map(({ cid }) => cid))
+      if (lacking.length === 0) return []
       const result = await this.#fetch(dataset, lacking, options)
       return [...result.missing, ...result.invalid]
     })
+  }
+
+  async #isWhole(file: CID): Promise<boolean> {
+    for await (const { bytes } of this.#needs.files.walk(file)) if (bytes === undefined) return false
+    return true
   }
 
   #fetch(
@@ -140,9 +149,10 @@ export class FileKeeper {
         options.onProgress?.({ what: 'fetching files', done: files, total: 0, bytes }),
       onPeerFailed: (peer, error) => {
         const code = error instanceof GonkError ? error.code : 'PEER_FAILED'
+        // The network has logged that, and holds it against the peer.
+        if (code === 'BAD_BLOCK') return
         const fields = { peer, dataset: textOfEventId(dataset), code, reason: String(error) }
         logger.warn(fields, 'peer failed to send blocks')
-        if (code === 'BAD_BLOCK') network.ban(peer, 'sent a block that does not match its CID')
       },
     })
   }
@@ -156,7 +166,7 @@ export class FileKeeper {
     return this.gate.shared(async () => {
       await this.#dropHeld(replica)
       const result = await this.#fetch(replica.id, lackingOf(replica), options, (file) =>
-        log.commit([log.setLacking(file.bytes, undefined)]),
+        log.commit([log.contents.setLacking(file.bytes, undefined)]),
       )
       return result.missing.length + result.invalid.length
     })
@@ -168,10 +178,10 @@ export class FileKeeper {
     const drop = async () => {
       const isHeld = await this.#needs.held.areHeld(contents)
       const here = contents.filter((_, i) => isHeld[i] === true)
-      await log.commit(here.map((content) => log.setLacking(content, undefined)))
+      await log.commit(here.map((content) => log.contents.setLacking(content, undefined)))
       contents = []
     }
-    for await (const { content } of log.lacking()) {
+    for await (const { content } of log.contents.lacking()) {
       contents.push(content)
       if (contents.length === FILES_PER_ROUND) await drop()
     }
@@ -199,7 +209,7 @@ export class FileKeeper {
     try {
       while (state.again && !signal.aborted) {
         state.again = false
-        for await (const _ of replica.log.lacking()) {
+        for await (const _ of replica.log.contents.lacking()) {
           await this.fetchLacking(replica, { signal })
           break
         }
@@ -246,7 +256,7 @@ export class FileKeeper {
     const bytes = lacking.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
     const dropped = await held.makeRoomForPrefetch(bytes, this.#options.prefetchBytesMax)
     for (const file of dropped) {
-      if (!(await replica.log.isAccepted(file))) await this.release(CID.decode(file))
+      if (!(await replica.log.contents.isAccepted(file))) await this.release(CID.decode(file))
     }
     await this.gate.shared(async () => {
       const sizes = new Map(lacking.map(({ cid, sizeBytes }) => [cid.toString(), sizeBytes]))
@@ -263,7 +273,7 @@ export class FileKeeper {
 }
 
 async function* lackingOf(replica: Replica): AsyncIterable<WantedContent> {
-  for await (const { content, sizeBytes } of replica.log.lacking()) {
+  for await (const { content, sizeBytes } of replica.log.contents.lacking()) {
     yield { cid: CID.decode(content), sizeBytes }
   }
 }

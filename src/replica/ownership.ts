@@ -7,7 +7,8 @@ import { objectRowOf } from '../core/objects.ts'
 import type { NameClaim, Version } from '../core/state.ts'
 import type { DirectoryChange } from '../files/directory.ts'
 import type { Write } from '../log/database.ts'
-import type { DatasetLog, OwnedName } from '../log/dataset-log.ts'
+import type { DatasetLog } from '../log/dataset-log.ts'
+import type { OwnedName } from '../log/name-index.ts'
 import { assert } from './assert.ts'
 
 export interface Name {
@@ -56,9 +57,9 @@ async function* scopesOf(log: DatasetLog, touched: readonly Name[]): AsyncIterab
   const files = touched.filter(({ space }) => space === 'file').map(({ name }) => name)
   const prefixes = [...new Set(files.flatMap((name) => pathPrefixesOf('file', name)))]
   const [onNames, onPrefixes, below] = await Promise.all([
-    log.claimsOnMany(touched),
-    log.claimsOnMany(prefixes.map((name) => ({ space: 'file' as const, name }))),
-    log.claimedBelow(files),
+    log.names.claimsOnMany(touched),
+    log.names.claimsOnMany(prefixes.map((name) => ({ space: 'file' as const, name }))),
+    log.names.claimedBelow(files),
   ])
   const claimed = new Set(prefixes.filter((_, i) => (onPrefixes[i] ?? []).length > 0))
   const crowded = new Set(files.filter((_, i) => (below[i] ?? 0) > 0))
@@ -72,8 +73,8 @@ async function* scopesOf(log: DatasetLog, touched: readonly Name[]): AsyncIterab
     }
   }
   for (const [top, names] of tops) {
-    const claims = await log.claimsOn('file', top)
-    for await (const claim of log.claimsUnder('file', top)) claims.push(claim)
+    const claims = await log.names.claimsOn('file', top)
+    for await (const claim of log.names.claimsUnder('file', top)) claims.push(claim)
     yield { names: [...names, ...claims], claims }
   }
 }
@@ -84,7 +85,7 @@ async function changesOf(
   winners: ReadonlyMap<string, NameClaim>,
   frozen: FrozenPrefix,
 ): Promise<Ownership> {
-  const before = await log.owned(names)
+  const before = await log.names.owned(names)
   const claims = names.map(({ space, name }) => winners.get(keyOf(space, name)))
   const objects = [...new Set(claims.flatMap((claim) => (claim ? [claim.object] : [])))]
   const rows = await log.versions(objects)
@@ -98,7 +99,7 @@ async function changesOf(
     const after = claim && ownedNameOf(claim.object, versions.get(claim.object) ?? [], frozen)
     // What never owned its name has nothing to take out, and there may be a directory of that name.
     if (after === undefined && before[i] === undefined) return
-    writes.push(log.setOwned(space, name, after))
+    writes.push(log.names.setOwned(space, name, after))
     if (space !== 'file') return
     fileCount += Number(after !== undefined) - Number(before[i] !== undefined)
     fileBytes += (after?.sizeBytes ?? 0) - (before[i]?.sizeBytes ?? 0)

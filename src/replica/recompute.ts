@@ -98,8 +98,8 @@ function isSameSet(a: readonly EventId[], b: readonly EventId[]): boolean {
   return a.length === set.size && a.every((id) => set.has(id))
 }
 
-/** Throws NOT_HERE for a head that is not in the log. */
-async function pastOf(log: DatasetLog, heads: readonly EventId[]): Promise<Set<EventId>> {
+/** Owner events of past(heads), the heads among them. Throws NOT_HERE for one that is not in the log. */
+export async function pastOf(log: DatasetLog, heads: readonly EventId[]): Promise<Set<EventId>> {
   const past = new Set(heads)
   const next = [...past]
   while (next.length > 0) {
@@ -135,72 +135,78 @@ export async function withRecomputed<T>(
   use: (recomputed: Recomputed, nodes: NodeBlocks) => Promise<T>,
   options: RecomputeOptions = {},
 ): Promise<T> {
-  const { nodes, close, ...recomputed } = await openRecomputed(needs, history, options)
+  const replay = await Replay.open(needs, history.dataset, options)
   try {
-    return await use(recomputed, nodes)
+    await replay.take(history)
+    return await use(await replay.state(), replay.nodes)
   } finally {
-    await close()
+    await replay.close()
   }
 }
 
-/** A recomputed state with its trees, until it is closed. */
-export interface OpenRecomputed extends Recomputed {
-  /** Every block from the root down to the events. */
+/** A replica in a temporary database, which is removed when it is closed. Nothing else must use it. */
+export class Replay {
+  /** Every block from the last root computed down to the events. */
   readonly nodes: NodeBlocks
-  /** Removes the temporary database. */
-  close(): Promise<void>
-}
+  readonly #directory: string
+  readonly #db: Database
+  readonly #replica: Replica
+  readonly #feed: Feed
 
-/** As {@link withRecomputed}, for callers whose reading is not one call. They must close it. */
-export async function openRecomputed(
-  needs: RecomputeNeeds,
-  history: History,
-  options: RecomputeOptions = {},
-): Promise<OpenRecomputed> {
-  await mkdir(needs.scratch, { recursive: true })
-  const directory = await mkdtemp(join(needs.scratch, 'recompute-'))
-  let db: Database | undefined
-  const close = async () => {
-    await db?.close()
-    await rm(directory, { recursive: true, force: true })
+  private constructor(directory: string, db: Database, replica: Replica, feed: Feed) {
+    this.nodes = new NodeBlocks(db)
+    this.#directory = directory
+    this.#db = db
+    this.#replica = replica
+    this.#feed = feed
   }
-  try {
-    db = await openDatabase(join(directory, 'db'))
-    const nodes = new NodeBlocks(db)
-    return { ...(await replay(needs, history, db, nodes, options)), nodes, close }
-  } catch (error) {
-    await close()
-    throw error
-  }
-}
 
-async function replay(
-  needs: RecomputeNeeds,
-  history: History,
-  db: Database,
-  nodes: NodeBlocks,
-  options: RecomputeOptions,
-): Promise<Recomputed> {
-  const log = new DatasetLog(db, history.dataset, 1)
-  const held = new HeldFiles(db)
-  const replica = await Replica.open({ ...needs, db, log, nodes, held })
-  try {
-    const feed = new Feed(needs, history, replica, options)
-    for await (const ids of history.ownerEvents()) await feed.take(ids)
-    await feed.flush()
-    const snapshot = replica.hasGenesis ? await replica.snapshot() : undefined
-    const { events, bytes, refused, missing } = feed
-    const isComplete = missing.size === 0 && (await log.wanted(1)).length === 0
+  /** Throws DISK. */
+  static async open(
+    needs: RecomputeNeeds,
+    dataset: DatasetId,
+    options: RecomputeOptions = {},
+  ): Promise<Replay> {
+    await mkdir(needs.scratch, { recursive: true })
+    const directory = await mkdtemp(join(needs.scratch, 'recompute-'))
+    let db: Database | undefined
+    try {
+      db = await openDatabase(join(directory, 'db'))
+      const log = new DatasetLog(db, dataset, 1)
+      const parts = { db, log, nodes: new NodeBlocks(db), held: new HeldFiles(db) }
+      const { crypto, clock, logger } = needs
+      const replica = await Replica.open({ crypto, clock, logger, ...parts })
+      return new Replay(directory, db, replica, new Feed(needs, replica, options))
+    } catch (error) {
+      await db?.close()
+      await rm(directory, { recursive: true, force: true })
+      throw error
+    }
+  }
+
+  /** Takes in what was not taken in before: the state is that of all histories given. */
+  async take(history: History): Promise<void> {
+    for await (const ids of history.ownerEvents()) await this.#feed.take(history, ids)
+    await this.#feed.flush()
+  }
+
+  async state(): Promise<Recomputed> {
+    const { events, bytes, refused, missing } = this.#feed
+    const wanted = await this.#replica.log.wanted(1)
     return {
-      snapshot,
+      snapshot: this.#replica.hasGenesis ? await this.#replica.snapshot() : undefined,
       events,
       bytes,
-      refused,
-      missing: [...missing].slice(0, REPORTED_MAX),
-      isComplete: isComplete && refused.length === 0,
+      refused: [...refused],
+      missing: [...missing],
+      isComplete: missing.size + refused.length + wanted.length === 0,
     }
-  } finally {
-    await replica.close()
+  }
+
+  async close(): Promise<void> {
+    await this.#replica.close()
+    await this.#db.close()
+    await rm(this.#directory, { recursive: true, force: true })
   }
 }
 
@@ -211,30 +217,25 @@ class Feed {
   readonly refused: Refused[] = []
   readonly missing = new Set<EventId>()
   readonly #needs: RecomputeNeeds
-  readonly #history: History
   readonly #replica: Replica
   readonly #options: RecomputeOptions
   #batch = new Map<EventId, Uint8Array>()
   #batchBytes = 0
 
-  constructor(
-    needs: RecomputeNeeds,
-    history: History,
-    replica: Replica,
-    options: RecomputeOptions,
-  ) {
+  constructor(needs: RecomputeNeeds, replica: Replica, options: RecomputeOptions) {
     this.#needs = needs
-    this.#history = history
     this.#replica = replica
     this.#options = options
   }
 
-  async take(ids: readonly EventId[]): Promise<void> {
-    for (let i = 0; i < ids.length; i += BLOCKS_PER_READ) {
-      const events = await this.#read(ids.slice(i, i + BLOCKS_PER_READ), true)
-      for (const event of events) {
+  async take(history: History, ids: readonly EventId[]): Promise<void> {
+    for (const part of await this.#fresh(ids)) {
+      for (const event of await this.#read(history, part, true)) {
         if (event.family === 'owner' && event.body.kind === 'review') {
-          await this.#takeProposals(event.body.items.map((item) => item.proposal))
+          await this.#takeProposals(
+            history,
+            event.body.items.map((item) => item.proposal),
+          )
         }
         await this.#add(event)
       }
@@ -242,21 +243,29 @@ class Feed {
   }
 
   /** A proposal that is not here is no fault: the state of what is held leaves it out. */
-  async #takeProposals(named: readonly EventId[]): Promise<void> {
-    for (let i = 0; i < named.length; i += BLOCKS_PER_READ) {
-      const ids = named.slice(i, i + BLOCKS_PER_READ).filter((id) => !this.#batch.has(id))
-      const known = await this.#replica.log.hasMany(ids)
-      const fresh = ids.filter((_, k) => known[k] !== true)
-      for (const event of await this.#read(fresh, false)) {
+  async #takeProposals(history: History, named: readonly EventId[]): Promise<void> {
+    for (const part of await this.#fresh(named)) {
+      for (const event of await this.#read(history, part, false)) {
         if (event.family === 'proposal') await this.#add(event)
       }
     }
   }
 
+  /** Those that were not taken before, in parts of which all blocks may be in memory. */
+  async #fresh(ids: readonly EventId[]): Promise<EventId[][]> {
+    const known = await this.#replica.log.hasMany(ids)
+    const fresh = ids.filter((id, i) => known[i] !== true && !this.#batch.has(id))
+    const parts: EventId[][] = []
+    for (let i = 0; i < fresh.length; i += BLOCKS_PER_READ) {
+      parts.push(fresh.slice(i, i + BLOCKS_PER_READ))
+    }
+    return parts
+  }
+
   /** The events whose blocks are here and are what their ids say. */
-  async #read(ids: readonly EventId[], mustBeHere: boolean): Promise<Event[]> {
+  async #read(history: History, ids: readonly EventId[], mustBeHere: boolean): Promise<Event[]> {
     throwIfAborted(this.#options.signal)
-    const blocks = await this.#history.blocks(ids)
+    const blocks = await history.blocks(ids)
     return ids.flatMap((id, i) => {
       const block = blocks[i]
       const event = block && decodeEvent(block, this.#needs.crypto.sha256)

@@ -285,9 +285,11 @@ export class SyncLoop {
   #judge(peer: PeerId, { fault, what }: SessionResult): void {
     const memory = this.#memory(peer)
     memory.faults++
-    this.#needs.logger.warn({ peer, fault, what }, 'peer is at fault')
+    // A ban is logged by the network: one line for one fault.
     if (fault === 'invalid-event' || memory.faults >= this.#options.faultsMax) {
       this.#needs.network.ban(peer, what)
+    } else {
+      this.#needs.logger.warn({ peer, code: fault, what }, 'peer is at fault')
     }
   }
 

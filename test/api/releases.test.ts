@@ -9,7 +9,7 @@ import {
   resolveTag,
   showRelease,
 } from '../../src/api/releases.ts'
-import type { Genesis } from '../../src/core/event.ts'
+import type { Genesis, OwnerEvent } from '../../src/core/event.ts'
 import { objectIdOf, textOfEventId } from '../../src/core/ids.ts'
 import { sha256 } from '../../src/crypto.ts'
 import { readEvent } from '../../src/api/resolve.ts'
@@ -105,6 +105,35 @@ describe('releases', () => {
     await dataset.release(ada, 'wrong', before)
     await auditReleases(node, dataset.replica)
     expect((await showRelease(dataset.replica, 'wrong')).check).toBe('mismatch')
+  })
+
+  it('of different branches are each checked against their own past', async () => {
+    const roots: CID[] = []
+    const heads: OwnerEvent[][] = [[]]
+    for (const [i, by] of [ada, bob, ada, bob].entries()) {
+      const proposal = await dataset.create(by, await dataset.file(`${i}.txt`))
+      const body = {
+        kind: 'review' as const,
+        verdict: 'accept' as const,
+        items: [{ proposal: proposal.id }],
+      }
+      // Two branches off the genesis, each of two events.
+      const before = heads[i < 2 ? 0 : i - 1]?.[0]
+      const parents = before === undefined ? [await genesis()] : [before]
+      const accept = await dataset.forge(by, { founder: by === ada ? 0 : 1, parents, body })
+      heads.push([accept])
+      const past = historyOf(dataset.replica.log, [accept.id])
+      roots.push((await recompute(node, past)).snapshot?.root as CID)
+    }
+    for (const [i, by] of [ada, bob, ada, bob].entries()) {
+      const parents = heads[i + 1] as OwnerEvent[]
+      const body = { kind: 'release' as const, tag: `v${i}`, root: (roots[i] as CID).bytes }
+      await dataset.forge(by, { founder: by === ada ? 0 : 1, parents, body })
+    }
+    await dataset.release(ada, 'all')
+    await auditReleases(node, dataset.replica)
+    const checks = (await listReleases(dataset.replica)).map(({ tag, check }) => `${tag} ${check}`)
+    expect(checks).toEqual(['all ok', 'v0 ok', 'v1 ok', 'v2 ok', 'v3 ok'])
   })
 
   it('stay unchecked while a proposal of their past is not here', async () => {

@@ -1,5 +1,6 @@
 import { CID } from 'multiformats/cid'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { listReleases } from '../../src/api/releases.ts'
 import { verify } from '../../src/api/verify.ts'
 import { textOfEventId } from '../../src/core/ids.ts'
 import { hex, homeKey } from '../../src/log/keys.ts'
@@ -86,6 +87,23 @@ describe('verifying', () => {
     expect(problems.some((line) => line.startsWith('root is published as '))).toBe(true)
     await node.db.put(key, block)
     expect(await check()).toMatchObject({ ok: true })
+  })
+
+  it('goes on when a release cannot be read', async () => {
+    await fill()
+    const release = await dataset.release(ada, 'v1')
+    await node.db.del(homeKey('events', hex(release.id)))
+    const { problems } = await check()
+    expect(problems[0]).toContain(`event ${textOfEventId(release.id)} is missing or damaged`)
+  })
+
+  it('audits releases on the way', async () => {
+    await fill()
+    await dataset.release(ada, 'v1')
+    await dataset.release(ada, 'v2')
+    expect(await check()).toMatchObject({ ok: true })
+    const checks = (await listReleases(dataset.replica)).map(({ check }) => check)
+    expect(checks).toEqual(['ok', 'ok'])
   })
 
   it('names a pending proposal that is damaged', async () => {

@@ -1,34 +1,17 @@
 // The launcher on Node versions older than ours. Needs one on the PATH; without, there is nothing
 // to test.
-import { execFileSync } from 'node:child_process'
 import { copyFile, writeFile } from 'node:fs/promises'
-import { delimiter, join } from 'node:path'
+import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { gonk, tempDir } from './run.ts'
-import { launcher } from './run.ts'
-
-const older = (process.env['PATH'] ?? '')
-  .split(delimiter)
-  .filter((dir) => !dir.includes('node_modules'))
-  .map((dir) => join(dir, 'node'))
-  .find((node) => {
-    try {
-      const major = Number.parseInt(
-        execFileSync(node, ['-p', 'process.versions.node'], { encoding: 'utf8' }),
-      )
-      return major >= 18 && major < 24
-    } catch {
-      return false
-    }
-  })
+import { gonk, launcher, olderNode, tempDir } from './run.ts'
 
 it('starts the sources on Node 24', async () => {
   const { status, stdout } = await gonk(['version', '--json'])
   expect([status, JSON.parse(stdout).node]).toEqual([0, process.versions.node])
 })
 
-describe.runIf(older)(`on ${older}`, () => {
-  const node = older ?? ''
+describe.runIf(olderNode)(`on ${olderNode}`, () => {
+  const node = olderNode ?? ''
 
   it('hands over to the Node 24 of node_modules, with output and exit status', async () => {
     const version = await gonk(['version', '--json'], { node })

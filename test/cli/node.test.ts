@@ -8,16 +8,13 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Ready } from '../../src/daemon.ts'
-import { gonk, gonkHere, launcher, tempDir } from './run.ts'
+import { gonk, gonkHere, launcher, olderNode, tempDir } from './run.ts'
 
 const ephemeral = ['--http', '127.0.0.1:0', '--listen', '/ip4/127.0.0.1/tcp/0']
 
-async function start(home: string, ...args: string[]) {
-  const child = spawn(
-    process.execPath,
-    [launcher, 'start', '--home', home, '--json', ...ephemeral, ...args],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
-  )
+async function start(home: string, node = process.execPath) {
+  const args = ['start', '--home', home, '--json', ...ephemeral]
+  const child = spawn(node, [launcher, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   onTestFinished(() => void child.kill('SIGKILL'))
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
@@ -124,9 +121,12 @@ describe('start', () => {
     const home = join(await tempDir(), 'home')
     const { child, ended } = await start(home)
     await json(home, 'dataset', 'create', 'cells')
-    await json(home, 'add', 'cells', await aFolder(), '--accept')
+    const added = await json(home, 'add', 'cells', await aFolder(), '--accept')
+    expect(added.objects).toHaveLength(2)
     const root = await json(home, 'root', 'cells')
     expect(await json(home, 'peers')).toEqual({ running: true, peers: [] })
+    // As a terminal and npx do together.
+    child.kill('SIGINT')
     child.kill('SIGINT')
     expect(await ended).toEqual([0, null])
     expect(await json(home, 'root', 'cells')).toEqual(root)
@@ -180,5 +180,25 @@ describe('start', () => {
     expect(await json(home, 'dataset', 'list')).toMatchObject([{ id: created.id }])
     await start(home)
     expect(await json(home, 'dataset', 'list')).toMatchObject([{ id: created.id }])
+  })
+})
+
+describe.runIf(olderNode)('start by the launcher of an older Node', () => {
+  it('passes signals on and ends as the daemon does', async () => {
+    const home = join(await tempDir(), 'home')
+    const { child, ready, ended } = await start(home, olderNode)
+    expect(ready.pid).not.toBe(child.pid)
+    child.kill('SIGTERM')
+    expect(await ended).toEqual([0, null])
+    expect(await exists(join(home, 'daemon.json'))).toBe(false)
+  })
+
+  it('takes the daemon with it when it is killed', async () => {
+    const home = join(await tempDir(), 'home')
+    const { child, ended } = await start(home, olderNode)
+    child.kill('SIGKILL')
+    // The pipes close when the daemon, which shares them, is gone too.
+    expect(await ended).toEqual([null, 'SIGKILL'])
+    expect(await exists(join(home, 'daemon.json'))).toBe(false)
   })
 })

@@ -1,13 +1,29 @@
 // Runs the command line as a user does: a process of its own, started by the launcher.
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { delimiter, join } from 'node:path'
 import { onTestFinished, vi } from 'vitest'
 import { run } from '../../src/cli/program.ts'
 
 export const launcher = new URL('../../bin/gonk-node.js', import.meta.url).pathname
+
+/** A Node from 18 on but older than ours, on the PATH outside of node_modules; if there is one. */
+export const olderNode = (process.env['PATH'] ?? '')
+  .split(delimiter)
+  .filter((dir) => !dir.includes('node_modules'))
+  .map((dir) => join(dir, 'node'))
+  .find((node) => {
+    try {
+      const major = Number.parseInt(
+        execFileSync(node, ['-p', 'process.versions.node'], { encoding: 'utf8' }),
+      )
+      return major >= 18 && major < 24
+    } catch {
+      return false
+    }
+  })
 
 export interface Outcome {
   readonly status: number | null

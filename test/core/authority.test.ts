@@ -1,4 +1,5 @@
-// Layer A beyond the scenarios: single arrivals against the whole, the frozen prefix, many removals.
+// Layer A beyond the scenarios: single arrivals against the whole, the frozen prefix, many
+// removals.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { admit, authority } from '../../src/core/authority.ts'
@@ -48,7 +49,7 @@ test('the order in which events are given has no part in it', () => {
   )
 })
 
-test('K-1 T32: with a frozen prefix both reducers agree, and nothing that arrives moves what is in it', () => {
+test('K-1 T32: nothing that arrives moves what is in a frozen prefix', () => {
   fc.assert(
     fc.property(fc.integer(), sizes, (seed, size) => {
       const { genesis, events } = randomHistory(seed, size, { removalEvery: 4, proposals: false })

@@ -1,12 +1,12 @@
-// T2-T4, T27: whatever the order, repetition or partition in which events arrive, the state is one, and
-// it is what the reference says.
+// T2-T4, T27: whatever the order, repetition or partition in which events arrive, the state is one,
+// and it is what the reference says.
 import fc from 'fast-check'
 import { test } from 'vitest'
 import { checkHistory } from '../reference/check-history.ts'
 
 const RUNS = 1_000
 
-test(`T2 T3 T4 T27: ${RUNS} random histories, each in 5 arrivals, have the reference's state`, () => {
+test(`T2 T3 T4 T27: ${RUNS} random histories in 5 arrivals have the reference's state`, () => {
   fc.assert(
     fc.property(fc.integer(), fc.integer({ min: 1, max: 32 }), (seed, ownerEvents) => {
       checkHistory(seed, ownerEvents, 5)

@@ -1,5 +1,5 @@
-// T28 T30 T31: the events on disk are read, refused and reduced as they were when they were written.
-// Made by scripts/make-fixtures.ts; a change here is a change of the format.
+// T28 T30 T31: the events on disk are read, refused and reduced as they were when they were
+// written. Made by scripts/make-fixtures.ts; a change here is a change of the format.
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { bytesOfHex, cidOfEventId } from '../../src/core/ids.ts'

@@ -79,7 +79,7 @@ test('a purge strips every value, also when nothing else is accepted', () => {
   expect(objectRowOf(object, [purge])).toMatchObject({ purged: true, heads: [] })
 })
 
-test('X9 C-1: a version that wakes up does not replace the frozen head, but heads that build on it do', () => {
+test('X9 C-1: only heads that build on the frozen head replace it', () => {
   const frozen = { ...nothingFrozen, headOf: () => id('2') }
   const finalised = [version('1', 1, '', 'a'), version('2', 5, '1', 'b')]
   const timeBomb = version('3', 2, '1', 'x')

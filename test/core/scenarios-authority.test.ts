@@ -1,4 +1,5 @@
-// The scenarios of docs/protocol.md about authority, by number. F founder, then A, B, C by seniority.
+// The scenarios of docs/protocol.md about authority, by number. F founder, then A, B, C by
+// seniority.
 import { expect, test } from 'vitest'
 import { file, history } from '../makers.ts'
 import { create, outcomeOf } from '../reference/outcome.ts'
@@ -54,7 +55,7 @@ test('T8: approvals dated back before the removal are void', () => {
   expect(outcome.item(q)).toBe('pending')
 })
 
-test('T10: of two owners who remove each other the senior stays; incomparable ones both stay', () => {
+test('T10: of two who remove each other the senior stays; incomparable ones both stay', () => {
   const h = history(['F'])
   const a = h.add('F', 'A')
   const b = h.add('F', 'B', a)
@@ -85,7 +86,7 @@ test('T12 R7: a puppet added in a forged small past has no senior but its adder 
   expect(outcomeOf(h).owners).toEqual(['F', 'B'])
 })
 
-test('T14: a concurrent re-add by a junior is void, one that follows the removal is a new junior tenure', () => {
+test('T14: a concurrent re-add is void, one that follows the removal is a new tenure', () => {
   const h = history(['F'])
   const b = h.add('F', 'B')
   const c = h.add('F', 'C', b)
@@ -119,7 +120,7 @@ test('T15 A-3 X3: a removal cannot forget what its author had acknowledged elsew
   expect(outcome.owners).toEqual(['F', 'A'])
 })
 
-test('T16: what void or removed owners write is ignored in place, and those who build on it count', () => {
+test('T16: what removed owners write is ignored in place, and those who build on it count', () => {
   const h = history(['F'])
   const b = h.add('F', 'B')
   const q = create(h, 'q')
@@ -179,7 +180,7 @@ test('X1 A-1: leaving un-accepts nothing, however small the past it claims', () 
   expect(outcome.owners).toEqual(['F', 'B'])
 })
 
-test('X14: leaving a second time un-accepts nothing either; only what follows a leaving is void', () => {
+test('X14: leaving a second time un-accepts nothing either; only what follows is void', () => {
   const h = history(['F'])
   const a = h.add('F', 'A')
   const q = create(h, 'q')

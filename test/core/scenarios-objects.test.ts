@@ -44,7 +44,7 @@ test('T22c B-1: a reject after an accept of the same or another key un-accepts n
   expect(outcomeOf(h).item(q)).toBe('accepted')
 })
 
-test('R8: a key that takes its reject back leaves the item pending; the accept comes too late', () => {
+test('R8: a reject taken back leaves the item pending, and the accept comes too late', () => {
   const h = history(['F', 'A'])
   const q = create(h, 'q')
   const no = h.reject('A', q)
@@ -95,7 +95,7 @@ test('T23: a reject stops later accepts for the operations it names and no other
   expect([0, 1, 2].map((i) => outcome.item(q, i))).toEqual(['accepted', 'rejected', 'accepted'])
 })
 
-test('T24: two accepted updates of one base are both kept; the earlier is canonical; a merge joins them', () => {
+test('T24: two accepted updates of one base are both kept, and a merge joins them', () => {
   const h = history(['F', 'A'])
   const v0 = create(h, 'a')
   const base = h.accept('F', v0)
@@ -141,7 +141,7 @@ test('T25 X19 R5: a stale update beats an informed delete', () => {
   expect(outcomeOf(h).object(v0).heads).toEqual(headsOf(stale, tombstone))
 })
 
-test('T26: proposals nobody accepted claim nothing; of two accepted claimants the earlier owns', () => {
+test('T26: what nobody accepted claims nothing; of two accepted claimants the earlier owns', () => {
   const h = history(['F', 'A'])
   const squatter = create(h, 'name')
   const real = create(h, 'name')

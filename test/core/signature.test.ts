@@ -1,5 +1,5 @@
-// T29: one verdict on every edge case, from node:crypto and @noble/ed25519, on the main thread and in a
-// worker. The vectors are in test/fixtures/ed25519.json, made by scripts/make-fixtures.ts.
+// T29: one verdict on every edge case, from node:crypto and @noble/ed25519, on the main thread and
+// in a worker. The vectors are in test/fixtures/ed25519.json, made by scripts/make-fixtures.ts.
 import { readFileSync } from 'node:fs'
 import { Worker } from 'node:worker_threads'
 import { Point, verify } from '@noble/ed25519'

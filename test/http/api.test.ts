@@ -228,7 +228,7 @@ describe('long operations', () => {
   const progress: Progress = { what: 'adding', done: 1, total: 2, bytes: 3 }
 
   it('send progress, objects and the result as lines', async () => {
-    const result = { events: ['e1'], objects: [anObject], skipped: 0, warnings: [] }
+    const result = { events: ['e1'], objects: [], skipped: 0, warnings: [] }
     const api = fakeNodeApi({
       add: async (_dataset, _request, options) => {
         options?.onProgress?.(progress)
@@ -247,6 +247,8 @@ describe('long operations', () => {
     expect(answer).toEqual(result)
     expect(names).toEqual(Array.from({ length: 500 }, (_, i) => `${i}`))
     expect(seen.length).toBeLessThanOrEqual(1)
+    const collected = await client.add('cells', { paths: ['/x'] })
+    expect(collected.objects.map(({ name }) => name)).toEqual(names)
 
     const response = await serverOf(api).inject({
       method: 'POST',

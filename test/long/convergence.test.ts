@@ -1,5 +1,5 @@
-// T2 in its long form: DAGS random histories (default 20,000), each in ARRIVALS (default 12) ways; every
-// hundredth is large. SEED starts another run.
+// T2 in its long form: DAGS random histories (default 20,000), each in ARRIVALS (default 12) ways;
+// every hundredth is large. SEED starts another run.
 import { expect, test } from 'vitest'
 import { checkHistory } from '../reference/check-history.ts'
 import { Choices } from '../reference/generator.ts'

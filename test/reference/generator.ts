@@ -1,5 +1,5 @@
-// Random histories: owners that fork, go on after their removal, date back, leave and come back; reviews
-// with ranges; proposals whose names collide. Everything follows from the seed.
+// Random histories: owners that fork, go on after their removal, date back, leave and come back;
+// reviews with ranges; proposals whose names collide. Everything follows from the seed.
 import type { Event, Operation, OwnerBody, OwnerEvent, Proposal } from '../../src/core/event.ts'
 import type { Genesis, ReviewItem } from '../../src/core/event.ts'
 import {

@@ -1,5 +1,5 @@
-// A replica without disk or network: events in any order, the layers of src/core, the state. It judges
-// each arriving event with `admit` and falls back on `authority`, as the real one does.
+// A replica without disk or network: events in any order, the layers of src/core, the state. It
+// judges each arriving event with `admit` and falls back on `authority`, as the real one does.
 import { acceptDateOf, eventOfDate, rankBytesOf } from '../../src/core/accept-date.ts'
 import { admit, authority, type Authority, summaryAfter } from '../../src/core/authority.ts'
 import { ownersOf, tagOwnersOf } from '../../src/core/claims.ts'

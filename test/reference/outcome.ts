@@ -1,5 +1,5 @@
-// The state of a hand-made history, asked in the words of the scenario. Every question is asked of the
-// reference, and of replicas that got the events in several orders: all must agree.
+// The state of a hand-made history, asked in the words of the scenario. Every question is asked of
+// the reference, and of replicas that got the events in several orders: all must agree.
 import { expect } from 'vitest'
 import type { OwnerEvent, Proposal } from '../../src/core/event.ts'
 import { type ObjectId, objectIdOf } from '../../src/core/ids.ts'

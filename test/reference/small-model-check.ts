@@ -1,5 +1,5 @@
-// What must hold of one small history: both reducers agree, somebody owns it, and whichever event came
-// last, it moved nobody it may not move and `admit` said so.
+// What must hold of one small history: both reducers agree, somebody owns it, and whichever event
+// came last, it moved nobody it may not move and `admit` said so.
 import { admit, type Authority, authority, summaryAfter } from '../../src/core/authority.ts'
 import type { EventId, TenureId } from '../../src/core/ids.ts'
 import { FOUNDERS, GENESIS, type Model, smallAuthority, type Step } from './small-model.ts'
@@ -18,7 +18,9 @@ function fail(what: string, steps: readonly Step[]): never {
   throw new Error(`${what}\n${lines.join('\n')}`)
 }
 
-/** Throws when something does not hold. `lastComers`: also take each unbuilt-on event for the last. */
+/**
+ * Throws when something does not hold. `lastComers`: also take each unbuilt-on event for the last.
+ */
 export function checkSmallHistory(model: Model, steps: readonly Step[], lastComers: boolean): void {
   const full = authorityOf(model, steps)
   const small = smallAuthority(model, steps)

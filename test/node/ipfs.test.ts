@@ -1,0 +1,166 @@
+// What a stock IPFS node sees: Helia, libp2p and Bitswap, nothing of ours.
+import { join } from 'node:path'
+import { noise } from '@chainsafe/libp2p-noise'
+import { withBitswap } from '@helia/bitswap'
+import { withLibp2pLight } from '@helia/libp2p'
+import * as dagCbor from '@ipld/dag-cbor'
+import * as dagPb from '@ipld/dag-pb'
+import { identify } from '@libp2p/identify'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createHeliaLight } from 'helia'
+import { exporter } from 'ipfs-unixfs-exporter'
+import * as Block from 'multiformats/block'
+import type { BlockDecoder } from 'multiformats/block'
+import { CID } from 'multiformats/cid'
+import * as raw from 'multiformats/codecs/raw'
+import { sha256 } from 'multiformats/hashes/sha2'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { AddResult } from '../../src/api/types.ts'
+import { type TestNode, World } from './daemon.ts'
+import { bytesOf, manyFiles, writeFiles } from './folders.ts'
+
+type Stranger = Awaited<ReturnType<typeof aStranger>>
+
+const large = bytesOf('large', 3 * 1024 * 1024 + 5)
+const text = (value: string) => Buffer.from(value)
+
+let world: World
+let a: TestNode
+let stranger: Stranger
+
+async function aStranger() {
+  const helia = withBitswap(
+    withLibp2pLight(createHeliaLight(), {
+      addresses: { listen: [] },
+      transports: [tcp()],
+      connectionEncrypters: [noise()],
+      streamMuxers: [yamux()],
+      services: { identify: identify() },
+    }),
+  )
+  await helia.start()
+  return helia
+}
+
+async function fetched(cid: CID, ms = 20_000): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = []
+  for await (const piece of stranger.blockstore.get(cid, { signal: AbortSignal.timeout(ms) })) {
+    pieces.push(piece)
+  }
+  return Buffer.concat(pieces)
+}
+
+const codecs = new Map<number, BlockDecoder<number, unknown>>(
+  [dagCbor, dagPb, raw].map((codec) => [codec.code, codec as BlockDecoder<number, unknown>]),
+)
+
+/** Every block below a root, as any IPLD walker finds them. @returns all CIDs as text. */
+async function walk(root: CID): Promise<Set<string>> {
+  const seen = new Set([root.toString()])
+  let level = [root]
+  while (level.length > 0) {
+    const links = await Promise.all(
+      level.map(async (cid) => {
+        const codec = codecs.get(cid.code) as BlockDecoder<number, unknown>
+        const block = await Block.create({ bytes: await fetched(cid), cid, codec, hasher: sha256 })
+        return [...block.links()].map(([, link]) => link as CID)
+      }),
+    )
+    level = links.flat().filter((link) => {
+      const isNew = !seen.has(link.toString())
+      seen.add(link.toString())
+      return isNew
+    })
+  }
+  return seen
+}
+
+async function contentOf(path: string): Promise<Buffer> {
+  const entry = await exporter(path, stranger.blockstore, { signal: AbortSignal.timeout(20_000) })
+  const pieces: Uint8Array[] = []
+  for await (const piece of entry.content()) pieces.push(piece)
+  return Buffer.concat(pieces)
+}
+
+const cidsOf = ({ objects }: AddResult) => objects.map(({ cid }) => cid)
+
+/** Adds on the stopped node, so that every object is listed. */
+async function added(files: Record<string, Uint8Array>, ...more: string[]): Promise<AddResult> {
+  const dir = await writeFiles(join(world.dir, `files-${Object.keys(files)[0]}`), files)
+  return a.json<AddResult>('add', 'cells', dir, ...more)
+}
+
+/** What is and what was accepted, and what never was. */
+const content = { accepted: [] as string[], never: [] as string[] }
+
+beforeAll(async () => {
+  world = await World.create()
+  a = world.node('A')
+  await a.json('init')
+  await a.json('dataset', 'create', 'cells')
+  content.accepted.push(
+    ...cidsOf(await added({ 'kept.txt': text('first'), 'large.tif': large }, '--accept')),
+    ...cidsOf(await added({ 'gone.txt': text('deleted later') }, '--accept')),
+    ...cidsOf(await added({ 'kept.txt': text('second') }, '--accept')),
+  )
+  const rejected = await added({ 'rejected.bin': bytesOf('rejected', 1_500_000) })
+  const pending = await added({ 'pending.txt': text('waits') })
+  content.never.push(...cidsOf(rejected), ...cidsOf(pending))
+  await a.start()
+  const { events } = await a.api.removeObjects('cells', ['gone.txt'])
+  await a.api.review('cells', { verdict: 'accept', items: events })
+  await a.api.review('cells', { verdict: 'reject', items: rejected.events })
+  stranger = await aStranger()
+  await stranger.libp2p.dial(multiaddr(a.address))
+})
+
+afterAll(async () => {
+  await stranger?.stop()
+  await world.close()
+})
+
+it('a walk from the root reaches every accepted byte, superseded and deleted ones too', async () => {
+  const { root, stateRoot } = await a.api.root('cells')
+  const seen = await walk(CID.parse(root))
+  expect([...seen]).toEqual(expect.arrayContaining([stateRoot, ...content.accepted]))
+  const files = await Promise.all(content.accepted.map((cid) => contentOf(cid)))
+  const texts = files.filter(({ length }) => length < 100).map(String)
+  expect(texts).toEqual(expect.arrayContaining(['first', 'second', 'deleted later']))
+  expect(files.some((bytes) => bytes.equals(large))).toBe(true)
+})
+
+it('and nothing that was rejected or waits; Bitswap does not give it either', async () => {
+  const { root } = await a.api.root('cells')
+  const seen = await walk(CID.parse(root))
+  expect(content.never.filter((cid) => seen.has(cid))).toEqual([])
+  expect(content.never).toHaveLength(2)
+  const asked = content.never.map((cid) => fetched(CID.parse(cid), 1_500))
+  const outcomes = await Promise.allSettled(asked)
+  expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+})
+
+it('ROOT/files/NAME is the file, in directories of any size', async () => {
+  const many = manyFiles(`wide/${'n'.repeat(230)}`, 1_200, 8)
+  await a.daemon.stop()
+  await added({ ...many, 'deep/er/leaf.txt': text('leaf') }, '--accept')
+  await a.start()
+  await stranger.libp2p.dial(multiaddr(a.address))
+  const { root } = await a.api.root('cells')
+  const snapshot = dagCbor.decode<{ files: CID }>(await fetched(CID.parse(root)))
+  for (const base of [`${root}/files`, snapshot.files.toString()]) {
+    expect(String(await contentOf(`${base}/kept.txt`))).toBe('second')
+    expect(String(await contentOf(`${base}/deep/er/leaf.txt`))).toBe('leaf')
+    expect((await contentOf(`${base}/large.tif`)).equals(large)).toBe(true)
+    await expect(contentOf(`${base}/gone.txt`)).rejects.toThrow()
+    await expect(contentOf(`${base}/rejected.bin`)).rejects.toThrow()
+  }
+  const wide = await exporter(`${root}/files/wide`, stranger.blockstore)
+  expect(wide.type === 'directory' && wide.unixfs.type).toBe('hamt-sharded-directory')
+  const names = Object.keys(many)
+  for (const name of [names[0], names[777], names.at(-1)] as string[]) {
+    const bytes = await contentOf(`${root}/files/${name}`)
+    expect(bytes.equals(many[name] as Buffer)).toBe(true)
+  }
+})
