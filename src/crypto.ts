@@ -1,20 +1,12 @@
 // The platform's cryptography behind the ports: sha2-256, the verify equation, keys.
-import {
-  createPrivateKey,
-  createPublicKey,
-  hash,
-  type KeyObject,
-  randomBytes,
-  sign,
-  verify,
-} from 'node:crypto'
+import { createPublicKey, hash, type KeyObject, randomBytes, verify } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import * as ed25519 from '@noble/ed25519'
 import { hexOf, type PublicKey } from './core/ids.ts'
 import { passesPreCheck } from './core/signature.ts'
 import type { Clock, Crypto, Random, Signer } from './ports.ts'
 
-/** DER headers of RFC 8410 before 32 raw bytes. */
-const PRIVATE_KEY_HEADER = Buffer.from('302e020100300506032b657004220420', 'hex')
+/** DER header of RFC 8410 before 32 raw bytes. */
 const PUBLIC_KEY_HEADER = Buffer.from('302a300506032b6570032100', 'hex')
 const KEYS_CACHED = 1_000
 
@@ -53,14 +45,13 @@ export function nodeCrypto(): Crypto {
   }
 }
 
+ed25519.hashes.sha512 = (message) => hash('sha512', message, 'buffer')
+
 /** @param seed 32 bytes, as RFC 8032 calls the private key. */
 export function signerOf(seed: Uint8Array): Signer {
-  const der = Buffer.concat([PRIVATE_KEY_HEADER, seed])
-  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
-  const spki = createPublicKey(key).export({ format: 'der', type: 'spki' })
   return {
-    publicKey: hexOf(spki.subarray(PUBLIC_KEY_HEADER.length)) as PublicKey,
-    sign: (message) => new Uint8Array(sign(null, message, key)),
+    publicKey: hexOf(ed25519.getPublicKey(seed)) as PublicKey,
+    sign: (message) => ed25519.sign(message, seed),
   }
 }
 

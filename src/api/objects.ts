@@ -67,7 +67,8 @@ async function* claimsAfter(log: DatasetLog, cursor: string | undefined): AsyncI
   if (cursor === undefined) return yield* log.names.claims('file')
   const [name = '', place] = cursor.split(CURSOR_SEPARATOR)
   if (place !== undefined) {
-    for (const claim of await log.names.claimsOn('file', name)) if (placeOf(claim) > place) yield claim
+    for (const claim of await log.names.claimsOn('file', name))
+      if (placeOf(claim) > place) yield claim
   }
   yield* log.names.claims('file', name)
 }

@@ -1,7 +1,7 @@
 // Files as UnixFS over blocks: bytes in, a CID out, and back. Works on blocks that are here and
 // never asks the network.
 import { hash } from 'node:crypto'
-import { importByteStream, type ImporterOptions } from 'ipfs-unixfs-importer'
+import { type AddOptions, unixfs } from '@helia/unixfs'
 import { fixedSize } from 'ipfs-unixfs-importer/chunker'
 import { balanced } from 'ipfs-unixfs-importer/layout'
 import type { CID } from 'multiformats/cid'
@@ -17,7 +17,7 @@ import { bad, blockKey, isFileBlock, isRaw, linksOf, parseFileNode } from './dag
 export const CHUNK_BYTES = 1024 * 1024
 
 /** Profile `unixfs-v1-2025` (IPIP-499), written out: these settings decide every file's CID. */
-const importSettings: ImporterOptions = {
+const importSettings: Partial<AddOptions> = {
   cidVersion: 1,
   rawLeaves: true,
   reduceSingleLeafToSelf: true,
@@ -67,7 +67,8 @@ async function putFile(
       yield* head.splice(0)
       yield* counted
     })()
-    const { cid } = await importByteStream(whole, importTarget(blocks, signal), importSettings)
+    const importer = unixfs({ blockstore: importTarget(blocks, signal) })
+    const cid = await importer.addByteStream(whole, importSettings)
     return { cid, sizeBytes }
   } finally {
     await counted.return()
@@ -84,9 +85,14 @@ async function putRaw(blocks: Blocks, bytes: Uint8Array): Promise<CID> {
   return cid
 }
 
-/** The only part of a blockstore that the importer uses. */
+/** The part of a blockstore that Helia's importer asks for; files need no more of it than `put`. */
 function importTarget(blocks: Blocks, signal: AbortSignal | undefined) {
   return {
+    has: (cid: CID) => blocks.has(cid),
+    async *get(cid: CID) {
+      const bytes = await blocks.get(cid)
+      if (bytes) yield bytes
+    },
     async put(cid: CID, bytes: unknown) {
       throwIfAborted(signal)
       if (!(bytes instanceof Uint8Array)) throw new TypeError('the importer puts whole blocks')

@@ -93,7 +93,7 @@ export async function* fetchBlocks(
 }
 
 /** Hashing on another thread pays from this size on: meanwhile the next block is decrypted on ours. */
-const HASH_ASIDE_BYTES = 128 * 1024
+const HASH_ASIDE_BYTES = Infinity
 
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
   if (bytes.length < HASH_ASIDE_BYTES) return hash('sha256', bytes, 'buffer')

@@ -11,6 +11,7 @@ import { ping, type Ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
+import { endWhenSilent, pingEveryMs, SILENCE_MS } from './liveness.ts'
 import { KAD_PROTOCOL } from './versions.ts'
 
 const KiB = 1024
@@ -38,10 +39,14 @@ export interface HostOptions {
   readonly wantsTopic: (topic: string) => boolean
   /** Added to gossipsub's score of a peer: zero or less. */
   readonly score: (peer: string) => number
+  /** A connection on which nothing comes for so long is ended. @default 30,000 */
+  readonly silenceMs?: number
 }
 
 /** The node's libp2p, not started: nothing is opened before `start()`. */
 export async function createHost(options: HostOptions): Promise<Host> {
+  const silenceMs = options.silenceMs ?? SILENCE_MS
+  const muxer = yamux({ ...muxerOptions, keepAliveInterval: pingEveryMs(silenceMs) })
   const privateKey: PrivateKey = await generateKeyPairFromSeed('Ed25519', options.seed)
   return createLibp2p<HostServices>({
     start: false,
@@ -51,7 +56,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
     addresses: { listen: [...options.listen] },
     transports: [tcp({ dialOpts: { noDelay: true }, listenOpts: { noDelay: true } })],
     connectionEncrypters: [noise()],
-    streamMuxers: [yamux(muxerOptions)],
+    streamMuxers: [endWhenSilent(muxer, silenceMs)],
     connectionGater: options.gater,
     connectionManager: {
       maxConnections: options.connectionsMax,
@@ -65,7 +70,7 @@ export async function createHost(options: HostOptions): Promise<Host> {
       // Only our own loop redials, and it does not give up.
       reconnectRetries: 0,
     },
-    // One late ping is no reason to cut a transfer.
+    // One late ping is no reason to cut a transfer; liveness.ts says what is.
     connectionMonitor: { abortConnectionOnPingFailure: false },
     // Provider records are useless once the addresses of the provider have expired.
     peerStore: { maxAddressAge: 48 * HOUR_MS, maxPeerAge: 72 * HOUR_MS },

@@ -22,6 +22,7 @@ import { abortError, openConnection, peerError, ProtocolFault } from './failures
 import { createGate } from './gate.ts'
 import { Gossip, topicOf } from './gossip.ts'
 import { createHost, type Host, type HostServices } from './host.ts'
+import { followNewest } from './liveness.ts'
 import { NamedPeers, redialDefaults, type RedialOptions } from './named-peers.ts'
 import { RpcClient, rpcLimits, serveRequests } from './rpc.ts'
 import { BLOCKS_PROTOCOL, SYNC_PROTOCOL, syncVersions, versionMismatch } from './versions.ts'
@@ -41,6 +42,8 @@ export interface NetworkOptions {
   readonly connectionsMax?: number
   /** Time for dialling one address, in ms. @default 10,000 */
   readonly dialTimeoutMs?: number
+  /** A connection on which nothing comes for so long, in ms, is ended. @default 30,000 */
+  readonly silenceMs?: number
   readonly limits?: Partial<NetworkLimits>
   readonly conduct?: Partial<ConductOptions>
   readonly redial?: Partial<RedialOptions>
@@ -75,6 +78,7 @@ export async function createNetwork(
     seed: options.seed,
     listen: options.listen ?? [],
     connectionsMax: options.connectionsMax ?? 256,
+    ...(options.silenceMs !== undefined && { silenceMs: options.silenceMs }),
     gater: createGate({
       isBanned: (peer) => conduct.isBanned(peer),
       allow: options.allow,
@@ -107,6 +111,7 @@ export class Libp2pNetwork implements Network {
   readonly #met = new Set<PeerId>()
   #handlers: NetworkHandlers | undefined
   #gossip: Gossip | undefined
+  #stopFollowing: (() => void) | undefined
 
   constructor(
     { host, log, conduct }: { host: Host; log: Logger; conduct: PeerConduct },
@@ -142,6 +147,7 @@ export class Libp2pNetwork implements Network {
     await this.#serve(handlers)
     this.#host.addEventListener('peer:identify', this.#onIdentify)
     this.#host.addEventListener('peer:disconnect', this.#onDisconnect)
+    this.#stopFollowing = followNewest(this.#host, (peer) => this.#met.delete(peer))
     try {
       await this.#host.start()
     } catch (error) {
@@ -172,6 +178,7 @@ export class Libp2pNetwork implements Network {
     this.#rpc.close()
     this.#host.removeEventListener('peer:identify', this.#onIdentify)
     this.#host.removeEventListener('peer:disconnect', this.#onDisconnect)
+    this.#stopFollowing?.()
     await this.#host.stop()
   }
 

@@ -177,6 +177,11 @@ export class StreamReader {
   }
 }
 
+/** Every byte is written before anybody sees it, so clearing them first would be a second pass. */
+function uninitialised(count: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(Buffer.allocUnsafeSlow(count).buffer)
+}
+
 /** Bytes that may wait in a stream's own buffer before a writer is held back. */
 const WRITE_BUFFER_BYTES = 256 * 1024
 /** Larger pieces are cut, so that other streams of the connection get their turn. */

@@ -10,7 +10,7 @@ import {
   tenureCreatedBy,
 } from '../core/authority.ts'
 import type { Genesis } from '../core/event.ts'
-import type { FrozenPrefix } from '../core/frozen.ts'
+import { type FrozenPrefix, nothingFrozen } from '../core/frozen.ts'
 import {
   type EventId,
   founderIndexOf,
@@ -244,7 +244,8 @@ export class Authority {
       return true
     })
     assert(this.#genesis !== undefined, 'the genesis comes first')
-    const { voidEvents } = authority(this.#founders, past, this.#genesis, this.#frozen)
+    // Judged in that past alone, now and later: what is frozen by then has no part in it.
+    const { voidEvents } = authority(this.#founders, past, this.#genesis, nothingFrozen)
     return rejects.filter((reject) => !voidEvents.has(reject))
   }
 

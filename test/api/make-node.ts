@@ -8,7 +8,7 @@ import { Replicas } from '../../src/api/context.ts'
 import { isRejection } from '../../src/core/errors.ts'
 import { decodeEvent, type Draft } from '../../src/core/event-codec.ts'
 import type { Event, FileValue, Operation, OwnerEvent, Proposal } from '../../src/core/event.ts'
-import { type EventId, founderTenure, type PublicKey } from '../../src/core/ids.ts'
+import { type EventId, founderTenure } from '../../src/core/ids.ts'
 import { nodeCrypto, sha256, signerOf } from '../../src/crypto.ts'
 import { memoryBlocks } from '../../src/files/blocks.ts'
 import { createFileStore } from '../../src/files/file-store.ts'
@@ -166,5 +166,3 @@ function datasetOf(
   }
   return dataset
 }
-
-export const keyOf = (signer: Signer): PublicKey => signer.publicKey

@@ -1,4 +1,5 @@
 // What a stock IPFS node sees: Helia, libp2p and Bitswap, nothing of ours.
+import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { noise } from '@chainsafe/libp2p-noise'
 import { withBitswap } from '@helia/bitswap'
@@ -12,12 +13,12 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { createHeliaLight } from 'helia'
 import { exporter } from 'ipfs-unixfs-exporter'
 import * as Block from 'multiformats/block'
-import type { BlockDecoder } from 'multiformats/block'
 import { CID } from 'multiformats/cid'
+import type { BlockCodec } from 'multiformats/codecs/interface'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { AddResult } from '../../src/api/types.ts'
+import type { ObjectInfo } from '../../src/api/types.ts'
 import { type TestNode, World } from './daemon.ts'
 import { bytesOf, manyFiles, writeFiles } from './folders.ts'
 
@@ -52,8 +53,8 @@ async function fetched(cid: CID, ms = 20_000): Promise<Uint8Array> {
   return Buffer.concat(pieces)
 }
 
-const codecs = new Map<number, BlockDecoder<number, unknown>>(
-  [dagCbor, dagPb, raw].map((codec) => [codec.code, codec as BlockDecoder<number, unknown>]),
+const codecs = new Map<number, BlockCodec<number, unknown>>(
+  [dagCbor, dagPb, raw].map((codec) => [codec.code, codec as BlockCodec<number, unknown>]),
 )
 
 /** Every block below a root, as any IPLD walker finds them. @returns all CIDs as text. */
@@ -63,7 +64,7 @@ async function walk(root: CID): Promise<Set<string>> {
   while (level.length > 0) {
     const links = await Promise.all(
       level.map(async (cid) => {
-        const codec = codecs.get(cid.code) as BlockDecoder<number, unknown>
+        const codec = codecs.get(cid.code) as BlockCodec<number, unknown>
         const block = await Block.create({ bytes: await fetched(cid), cid, codec, hasher: sha256 })
         return [...block.links()].map(([, link]) => link as CID)
       }),
@@ -79,17 +80,19 @@ async function walk(root: CID): Promise<Set<string>> {
 
 async function contentOf(path: string): Promise<Buffer> {
   const entry = await exporter(path, stranger.blockstore, { signal: AbortSignal.timeout(20_000) })
+  if (entry.type === 'object') throw new Error(`${path} is no file`)
   const pieces: Uint8Array[] = []
   for await (const piece of entry.content()) pieces.push(piece)
   return Buffer.concat(pieces)
 }
 
-const cidsOf = ({ objects }: AddResult) => objects.map(({ cid }) => cid)
-
-/** Adds on the stopped node, so that every object is listed. */
-async function added(files: Record<string, Uint8Array>, ...more: string[]): Promise<AddResult> {
-  const dir = await writeFiles(join(world.dir, `files-${Object.keys(files)[0]}`), files)
-  return a.json<AddResult>('add', 'cells', dir, ...more)
+/** Adds files. @returns the events, and the CIDs of the files. */
+async function added(files: Record<string, Uint8Array>, accept = false) {
+  const dir = await writeFiles(await mkdtemp(join(world.dir, 'files-')), files)
+  const cids: string[] = []
+  const onObject = ({ cid }: ObjectInfo) => void cids.push(cid)
+  const { events } = await a.api.add('cells', { paths: [dir], accept }, { onObject })
+  return { events, cids }
 }
 
 /** What is and what was accepted, and what never was. */
@@ -98,17 +101,16 @@ const content = { accepted: [] as string[], never: [] as string[] }
 beforeAll(async () => {
   world = await World.create()
   a = world.node('A')
-  await a.json('init')
-  await a.json('dataset', 'create', 'cells')
+  await a.start()
+  await a.api.createDataset({ name: 'cells' })
   content.accepted.push(
-    ...cidsOf(await added({ 'kept.txt': text('first'), 'large.tif': large }, '--accept')),
-    ...cidsOf(await added({ 'gone.txt': text('deleted later') }, '--accept')),
-    ...cidsOf(await added({ 'kept.txt': text('second') }, '--accept')),
+    ...(await added({ 'kept.txt': text('first'), 'large.tif': large }, true)).cids,
+    ...(await added({ 'gone.txt': text('deleted later') }, true)).cids,
+    ...(await added({ 'kept.txt': text('second') }, true)).cids,
   )
   const rejected = await added({ 'rejected.bin': bytesOf('rejected', 1_500_000) })
   const pending = await added({ 'pending.txt': text('waits') })
-  content.never.push(...cidsOf(rejected), ...cidsOf(pending))
-  await a.start()
+  content.never.push(...rejected.cids, ...pending.cids)
   const { events } = await a.api.removeObjects('cells', ['gone.txt'])
   await a.api.review('cells', { verdict: 'accept', items: events })
   await a.api.review('cells', { verdict: 'reject', items: rejected.events })
@@ -143,10 +145,7 @@ it('and nothing that was rejected or waits; Bitswap does not give it either', as
 
 it('ROOT/files/NAME is the file, in directories of any size', async () => {
   const many = manyFiles(`wide/${'n'.repeat(230)}`, 1_200, 8)
-  await a.daemon.stop()
-  await added({ ...many, 'deep/er/leaf.txt': text('leaf') }, '--accept')
-  await a.start()
-  await stranger.libp2p.dial(multiaddr(a.address))
+  await added({ ...many, 'deep/er/leaf.txt': text('leaf') }, true)
   const { root } = await a.api.root('cells')
   const snapshot = dagCbor.decode<{ files: CID }>(await fetched(CID.parse(root)))
   for (const base of [`${root}/files`, snapshot.files.toString()]) {
