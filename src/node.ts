@@ -1,5 +1,6 @@
 // The composition root: the only place where adapters are built and plugged together. Starts from
 // the disk outwards, stops in the reverse order.
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Live } from './api/live.ts'
 import { Clones } from './api/clones.ts'
@@ -44,6 +45,9 @@ export async function openNode(
   await using stack = new AsyncDisposableStack()
   const db = await openDatabase(join(home.dir, 'log'))
   stack.defer(() => db.close())
+  // What a killed process left of its temporary databases.
+  const scratch = join(home.dir, 'tmp')
+  await rm(scratch, { recursive: true, force: true })
   const catalog = await Catalog.open(db)
   const nodes = new NodeBlocks(db)
   const held = new HeldFiles(db)
@@ -57,7 +61,7 @@ export async function openNode(
     {
       seed: home.peerSeed,
       listen: listen ? config.listen : [],
-      peers: listen ? config.peers : [],
+      peers: listen ? [...config.peers, ...catalog.list().flatMap((entry) => entry.peers ?? [])] : [],
       connectionsMax: config.connectionsMax,
       ...(config.allow.length > 0 && { allow: config.allow }),
     },
@@ -75,7 +79,7 @@ export async function openNode(
     replicas,
     signer: signerOf(home.authorSeed),
     random: systemRandom,
-    scratch: join(home.dir, 'tmp'),
+    scratch,
   }
   const live = new Live(context)
   stack.defer(() => live.close())

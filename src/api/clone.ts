@@ -65,8 +65,12 @@ export async function clone(
       hint: 'repeat the command with another --peer: it goes on where it stopped',
     })
   }
-  await context.catalog.update(entry.id, { cloning: undefined })
-  if (request.pinOnly !== true) await live.follow(entry.id)
+  const follows = request.pinOnly !== true
+  await context.catalog.update(entry.id, {
+    cloning: undefined,
+    ...(follows && addresses.length > 0 && { peers: addresses }),
+  })
+  if (follows) await live.follow(entry.id)
   const { root, stateRoot, counts } = await replica.snapshot()
   return {
     id: textOfEventId(entry.id),

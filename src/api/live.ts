@@ -4,12 +4,14 @@ import { GonkError } from '../core/errors.ts'
 import { type DatasetId, type EventId, hexOf, textOfEventId } from '../core/ids.ts'
 import type { NetworkHandlers, PeerId } from '../ports.ts'
 import { encodeGossip, gossipOf } from '../replica/gossip-messages.ts'
+import { Mutex } from '../replica/mutex.ts'
 import type { Replica } from '../replica/replica.ts'
 import { SyncLoop } from '../replica/sync-loop.ts'
 import { createSyncServer, type SyncSource } from '../replica/sync-server.ts'
 import type { SessionEnd, Submitted } from '../replica/sync-session.ts'
 import { syncSourceOf } from '../replica/sync-source.ts'
 import type { NodeContext } from './context.ts'
+import { auditReleases } from './releases.ts'
 import type { ProgressOptions } from './types.ts'
 
 /** A dataset that peers may ask about. */
@@ -30,6 +32,7 @@ export class Live {
   readonly #context: NodeContext
   readonly #shared = new Map<DatasetId, Shared>()
   readonly #stopped = new AbortController()
+  readonly #audits = new Mutex()
   readonly #tasks = new Set<Promise<unknown>>()
 
   constructor(context: NodeContext) {
@@ -68,11 +71,13 @@ export class Live {
         if (origin === 'own') this.#background(network.publish(id, encodeGossip(gossipOf(event))))
       }
       this.#keep(replica)
+      if (events.some(({ kind }) => kind === 'release')) this.#audit(replica)
     })
     network.join(id)
     loop.start()
     for (const { peerId } of network.peers()) loop.peerSeen(peerId)
     this.#keep(replica)
+    this.#audit(replica)
     this.#background(this.#discover(id))
   }
 
@@ -108,6 +113,16 @@ export class Live {
   #keep(replica: Replica): void {
     const { keeper, signer } = this.#context
     keeper.poke(replica, replica.tenureOf(signer.publicKey) !== undefined)
+  }
+
+  /** Checks, one dataset after the other, that releases name the roots of their pasts. */
+  #audit(replica: Replica): void {
+    const { signal } = this.#stopped
+    this.#background(
+      this.#audits.run(async () => {
+        if (!signal.aborted) await auditReleases(this.#context, replica, { signal })
+      }),
+    )
   }
 
   async unfollow(id: DatasetId): Promise<void> {

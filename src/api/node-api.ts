@@ -18,7 +18,7 @@ import { listOwners } from './owners-list.ts'
 import { addOwner, removeOwner } from './owners.ts'
 import { add, removeObjects, renameObject } from './proposals.ts'
 import { createRelease } from './release-create.ts'
-import { withReleaseFiles } from './release-files.ts'
+import { filesOfRelease } from './release-files.ts'
 import { listReleases, showRelease } from './releases.ts'
 import { review } from './review.ts'
 import { listReviews } from './review-queue.ts'
@@ -113,9 +113,10 @@ export function createNodeApi(
             options.onProgress?.({ what: 'writing files', done, total: counts.files, bytes }),
         })
       if (tag === undefined) return write(currentFiles(replica))
-      return withReleaseFiles(context, replica, tag, write)
+      return write(filesOfRelease(context, replica, tag, { signal: options.signal }))
     },
-    verify: async (ref, options) => verify(context, find(ref), options),
+    verify: async (ref, options) =>
+      context.keeper.gate.shared(() => verify(context, find(ref), options)),
     gc: (options) => collect(context, options),
   }
 }

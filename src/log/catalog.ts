@@ -10,10 +10,12 @@ export interface DatasetRow {
   readonly ordinal: number
   /** This node's own name for it. */
   readonly name: string
-  /** Serves exactly this root (hex of its digest) and does not follow. */
+  /** Serves exactly this root (text of its CID) and does not follow. */
   readonly pinnedRoot?: string
   /** A clone that has not finished: the root it must reach. */
   readonly cloning?: { readonly root?: string; readonly peers: readonly string[] }
+  /** Addresses it was cloned from: a node that follows the dataset stays connected to them. */
+  readonly peers?: readonly string[]
 }
 
 export interface CatalogEntry extends DatasetRow {

@@ -1,6 +1,6 @@
 // The asking side of /gonk/blocks/1: keeps a window of bytes asked for, and hands out each block only
 // after its hash has been compared with its CID.
-import { hash, subtle } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Stream, StreamCloseEvent } from '@libp2p/interface'
 import type { CID } from 'multiformats/cid'
 import { GonkError } from '../core/errors.ts'
@@ -78,7 +78,7 @@ export async function* fetchBlocks(
         throw new ProtocolFault('TOO_LARGE', `a block of ${length} bytes`)
       }
       const bytes = await reader.read(length, timeoutMs, signal)
-      if (!matchesDigest(cid, await sha256(bytes))) {
+      if (!matchesDigest(cid, hash('sha256', bytes, 'buffer'))) {
         throw new ProtocolFault('BAD_BLOCK', `the bytes sent for ${cid} are not its own`, 2)
       }
       asking.answered(length)
@@ -90,14 +90,6 @@ export async function* fetchBlocks(
     if (finished) closeStream(stream)
     else stream.abort(new Error('the transfer was given up'))
   }
-}
-
-/** Hashing on another thread pays from this size on: meanwhile the next block is decrypted on ours. */
-const HASH_ASIDE_BYTES = Infinity
-
-async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {
-  if (bytes.length < HASH_ASIDE_BYTES) return hash('sha256', bytes, 'buffer')
-  return new Uint8Array(await subtle.digest('SHA-256', bytes))
 }
 
 /** Sends the questions, as far as the window allows, and remembers what is still to be answered. */

@@ -80,7 +80,7 @@ async function walk(root: CID): Promise<Set<string>> {
 
 async function contentOf(path: string): Promise<Buffer> {
   const entry = await exporter(path, stranger.blockstore, { signal: AbortSignal.timeout(20_000) })
-  if (entry.type === 'object') throw new Error(`${path} is no file`)
+  if (entry.type === 'object' || entry.type === 'directory') throw new Error(`${path} is no file`)
   const pieces: Uint8Array[] = []
   for await (const piece of entry.content()) pieces.push(piece)
   return Buffer.concat(pieces)

@@ -20,8 +20,9 @@ beforeAll(async () => {
   work = await mkdtemp(join(tmpdir(), 'gonk-package-'))
   const dist = join(work, 'dist')
   await run(process.execPath, [path('scripts/build.ts'), dist], { cwd: repository })
-  await run('npm', ['pack', dist, '--pack-destination', work, '--silent'], { cwd: work })
-  await run('tar', ['-xzf', 'gonk-node-0.1.0.tgz'], { cwd: work })
+  const pack = ['pack', dist, '--pack-destination', work, '--silent']
+  const { stdout: tarball } = await run('npm', pack, { cwd: work })
+  await run('tar', ['-xzf', tarball.trim()], { cwd: work })
   await mkdir(join(work, 'node_modules'))
   installed = join(work, 'node_modules', 'gonk-node')
   await cp(join(work, 'package'), installed, { recursive: true })
@@ -51,7 +52,7 @@ it('the bundle holds no webrtc, react-native or other stub', async () => {
 
 it('the installed command shows help and its version', async () => {
   expect(await launched('--help')).toContain('Usage: gonk-node')
-  expect(JSON.parse(await launched('version', '--json')).version).toBe('0.1.0')
+  expect(JSON.parse(await launched('version', '--json')).version).toBe(manifest['version'])
 })
 
 it('the installed command works on a real home', async () => {
