@@ -8,7 +8,7 @@
  *
  * Progress goes to stderr. Exit status 0 means that a container ran; else 1 and one line that says why not.
  */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import {
   copyFileSync,
   existsSync,
@@ -22,13 +22,13 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { askEngine, baseImage, findCompose, imageIsHere, run, type RunOptions } from './docker.ts'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND
 
 const ENGINE_START_LIMIT = 45 * SECOND
 const ENGINE_STOP_LIMIT = 20 * SECOND
-const ANSWER_LIMIT = 10 * SECOND
 const PULL_LIMIT = 60 * SECOND
 const INSTALL_LIMIT = 5 * MINUTE
 const BASE_SYSTEM_LIMIT = 5 * MINUTE
@@ -44,7 +44,6 @@ const ENGINE_DIR = join(tmpdir(), 'gonk-docker-engine')
 const PID_FILE = join(ENGINE_DIR, 'dockerd.pid')
 const LOG_FILE = join(ENGINE_DIR, 'dockerd.log')
 
-const baseImage = process.env['BASE_IMAGE'] || DEFAULT_BASE_IMAGE
 const startedAt = performance.now()
 
 /** A reason why Docker cannot be had here, in one line. */
@@ -52,40 +51,9 @@ class Unavailable extends Error {
   override name = 'Unavailable'
 }
 
-interface Ran {
-  ok: boolean
-  stdout: string
-  /** The last line it wrote to stderr (else stdout): what a person should read when it failed. */
-  complaint: string
-}
-
-interface RunOptions {
-  limit?: number
-  env?: Record<string, string>
-}
-
 function progress(text: string): void {
   const seconds = ((performance.now() - startedAt) / SECOND).toFixed(1)
   process.stderr.write(`docker-engine: [${seconds.padStart(5)} s] ${text}\n`)
-}
-
-function lastLine(text: string): string {
-  return text.trimEnd().split('\n').at(-1)?.trim() ?? ''
-}
-
-function run(command: string, args: string[], { limit = MINUTE, env = {} }: RunOptions = {}): Ran {
-  const result = spawnSync(command, args, {
-    encoding: 'utf8',
-    timeout: limit,
-    killSignal: 'SIGKILL',
-    maxBuffer: 64 * 1024 * 1024,
-    stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, ...env },
-  })
-  const complaint = result.error
-    ? result.error.message
-    : lastLine(result.stderr) || lastLine(result.stdout) || `exit status ${result.status}`
-  return { ok: result.status === 0, stdout: result.stdout ?? '', complaint }
 }
 
 function must(what: string, command: string, args: string[], options?: RunOptions): string {
@@ -126,10 +94,6 @@ function install(packages: string[]): void {
 }
 
 // ── engine ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-function askEngine(): Ran {
-  return run('docker', ['version', '--format', '{{.Server.Version}}'], { limit: ANSWER_LIMIT })
-}
 
 function engineAnswers(): boolean {
   return askEngine().ok
@@ -212,33 +176,17 @@ function whyEngineFailed(): string {
 
 // ── compose ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function composeVersion(): string | undefined {
-  const options = { limit: ANSWER_LIMIT }
-  const v2 = run('docker', ['compose', 'version', '--short'], options)
-  if (v2.ok) return `docker compose ${v2.stdout.trim()}`
-  const v1 = run('docker-compose', ['version', '--short'], options)
-  if (v1.ok) return `docker-compose ${v1.stdout.trim()}`
-  return undefined
-}
-
 function provideCompose(): string {
-  const found = composeVersion()
-  if (found !== undefined) return found
-  install(['docker-compose'])
-  const installed = composeVersion()
-  if (installed === undefined)
-    throw new Unavailable('docker-compose was installed but does not run')
-  return installed
+  if (findCompose() === undefined) install(['docker-compose'])
+  const found = findCompose()
+  if (found === undefined) throw new Unavailable('docker-compose was installed but does not run')
+  return `${found.command.join(' ')} ${found.version}`
 }
 
 // ── base image ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
-function isPresent(image: string): boolean {
-  return run('docker', ['image', 'inspect', image]).ok
-}
-
 function provideBaseImage(): void {
-  if (isPresent(baseImage)) return
+  if (imageIsHere(baseImage)) return
   progress(`docker pull ${baseImage}`)
   const pull = run('docker', ['pull', '--quiet', baseImage], { limit: PULL_LIMIT })
   if (pull.ok) return

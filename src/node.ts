@@ -61,7 +61,9 @@ export async function openNode(
     {
       seed: home.peerSeed,
       listen: listen ? config.listen : [],
-      peers: listen ? [...config.peers, ...catalog.list().flatMap((entry) => entry.peers ?? [])] : [],
+      peers: listen
+        ? [...config.peers, ...catalog.list().flatMap((entry) => entry.peers ?? [])]
+        : [],
       connectionsMax: config.connectionsMax,
       ...(config.allow.length > 0 && { allow: config.allow }),
     },

@@ -25,7 +25,10 @@ export interface StoredFile {
 export interface FileStore {
   readonly blocks: Blocks
   /** Streams `source` in; constant memory. Everything is stored when it resolves. */
-  put(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, options?: AbortOptions): Promise<StoredFile>
+  put(
+    source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    options?: AbortOptions,
+  ): Promise<StoredFile>
   /** Bytes of a file from blocks held here; throws NOT_HERE when one is missing. */
   read(
     cid: CID,

@@ -35,7 +35,8 @@ function rulesOf(readme: string): Rule[] {
 const placeOf = (path: string) => path.split('/')[0] as string
 
 function importsOf(path: string, text: string): Import[] {
-  const pattern = /(?:^|\n)\s*(?:import|export)(\s+type)?[^'"\n;]*?(?:\{[^}]*\})?[^'"\n;]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g
+  const pattern =
+    /(?:^|\n)\s*(?:import|export)(\s+type)?[^'"\n;]*?(?:\{[^}]*\})?[^'"\n;]*?from\s+'([^']+)'|import\(\s*'([^']+)'\s*\)|(?:^|\n)import\s+'([^']+)'/g
   return [...text.matchAll(pattern)].map(([, isType, named, dynamic, bare]) => {
     const specifier = (named ?? dynamic ?? bare) as string
     const to = specifier.startsWith('.')
@@ -68,7 +69,9 @@ export function violations(rules: readonly Rule[], imports: readonly Import[]): 
         rule.ours.includes(target) ||
         (typeOnly && rule.ours.includes(`types of ${target}`))
       if (!isAllowed) problems.push(`${from} imports ${to}: ${place} may not import ${target}`)
-    } else if (!rule.others.some((name) => name === to || (typeOnly && name === `types of ${to}`))) {
+    } else if (
+      !rule.others.some((name) => name === to || (typeOnly && name === `types of ${to}`))
+    ) {
       problems.push(`${from} imports ${to}: not among the packages of ${place}`)
     }
   }

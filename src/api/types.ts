@@ -81,7 +81,11 @@ export interface ReviewEntry {
   /** The time the author claims. */
   readonly at: string
   readonly operations: number
-  readonly status: { readonly pending: number; readonly accepted: number; readonly rejected: number }
+  readonly status: {
+    readonly pending: number
+    readonly accepted: number
+    readonly rejected: number
+  }
 }
 
 export interface ReviewFilter {
@@ -198,26 +202,44 @@ export interface NodeApi {
   peers(): Promise<{ running: boolean; peers: PeerSummary[] }>
   connect(multiaddr: string, options?: AbortOptions): Promise<{ peerId: string }>
 
-  createDataset(request: { name: string; founders?: readonly string[]; threshold?: number }): Promise<DatasetInfo>
+  createDataset(request: {
+    name: string
+    founders?: readonly string[]
+    threshold?: number
+  }): Promise<DatasetInfo>
   listDatasets(): Promise<DatasetInfo[]>
   showDataset(dataset: string): Promise<DatasetInfo>
   forgetDataset(dataset: string): Promise<{ id: string }>
 
-  add(dataset: string, request: AddRequest, options?: ProgressOptions & { onObject?: (object: ObjectInfo) => void }): Promise<AddResult>
+  add(
+    dataset: string,
+    request: AddRequest,
+    options?: ProgressOptions & { onObject?: (object: ObjectInfo) => void },
+  ): Promise<AddResult>
   /** `objects`: names or id prefixes. */
   removeObjects(dataset: string, objects: readonly string[]): Promise<{ events: string[] }>
   renameObject(dataset: string, object: string, name: string): Promise<{ events: string[] }>
   /** Objects by name order, 200 a page; `after` is the last name of the page before. */
-  listObjects(dataset: string, page?: { after?: string; limit?: number }): Promise<{ objects: ObjectInfo[]; next?: string }>
+  listObjects(
+    dataset: string,
+    page?: { after?: string; limit?: number },
+  ): Promise<{ objects: ObjectInfo[]; next?: string }>
 
   listReviews(dataset: string, filter?: ReviewFilter): Promise<ReviewEntry[]>
   review(dataset: string, request: ReviewRequest, options?: ProgressOptions): Promise<ReviewResult>
 
   owners(dataset: string): Promise<{ owners: OwnerInfo[] }>
-  addOwner(dataset: string, key: string, name?: string): Promise<{ event: string; owners: OwnerInfo[] }>
+  addOwner(
+    dataset: string,
+    key: string,
+    name?: string,
+  ): Promise<{ event: string; owners: OwnerInfo[] }>
   removeOwner(dataset: string, key: string): Promise<{ event: string; owners: OwnerInfo[] }>
 
-  log(dataset: string, filter?: { limit?: number; author?: string; object?: string }): AsyncIterable<LogEntry>
+  log(
+    dataset: string,
+    filter?: { limit?: number; author?: string; object?: string },
+  ): AsyncIterable<LogEntry>
   /** An event, object or version by unique prefix. */
   show(dataset: string, id: string): Promise<Record<string, unknown>>
   /** `a` and `b` are release tags or root CIDs this node knows; `b` defaults to the current state. */
@@ -230,7 +252,11 @@ export interface NodeApi {
 
   share(dataset: string): Promise<{ link: string; root: string }>
   clone(request: CloneRequest, options?: ProgressOptions): Promise<CloneResult>
-  checkout(dataset: string, directory: string, options?: ProgressOptions): Promise<{ files: number; bytes: number }>
+  checkout(
+    dataset: string,
+    directory: string,
+    options?: ProgressOptions,
+  ): Promise<{ files: number; bytes: number }>
   verify(dataset: string, options?: ProgressOptions): Promise<VerifyResult>
   gc(options?: ProgressOptions): Promise<{ blocks: number; bytes: number }>
 }

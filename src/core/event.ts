@@ -50,7 +50,12 @@ export interface OwnerEvent extends Signed {
 }
 
 export type OwnerBody =
-  | { readonly kind: 'add'; readonly key: PublicKey; readonly proof?: Uint8Array; readonly name?: string }
+  | {
+      readonly kind: 'add'
+      readonly key: PublicKey
+      readonly proof?: Uint8Array
+      readonly name?: string
+    }
   | { readonly kind: 'remove'; readonly key: PublicKey }
   | {
       readonly kind: 'review'
@@ -58,7 +63,12 @@ export type OwnerBody =
       readonly items: readonly ReviewItem[]
       readonly reason?: string
     }
-  | { readonly kind: 'release'; readonly tag: string; readonly root: Uint8Array; readonly text?: string }
+  | {
+      readonly kind: 'release'
+      readonly tag: string
+      readonly root: Uint8Array
+      readonly text?: string
+    }
   | { readonly kind: 'unknown' }
 
 export type Verdict = 'accept' | 'reject'

@@ -11,12 +11,7 @@ import {
 } from '../core/authority.ts'
 import type { Genesis } from '../core/event.ts'
 import { type FrozenPrefix, nothingFrozen } from '../core/frozen.ts'
-import {
-  type EventId,
-  founderIndexOf,
-  type PublicKey,
-  type TenureId,
-} from '../core/ids.ts'
+import { type EventId, founderIndexOf, type PublicKey, type TenureId } from '../core/ids.ts'
 import type { Tenure } from '../core/state.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { HeaderRow } from '../log/rows.ts'
@@ -178,7 +173,9 @@ export class Authority {
     const before = await this.#log.voids()
     return [
       ...[...result.voidEvents].filter((id) => !before.has(id)).map((id) => ({ id, isVoid: true })),
-      ...[...before].filter((id) => !result.voidEvents.has(id)).map((id) => ({ id, isVoid: false })),
+      ...[...before]
+        .filter((id) => !result.voidEvents.has(id))
+        .map((id) => ({ id, isVoid: false })),
     ]
   }
 
@@ -214,11 +211,7 @@ export class Authority {
   }
 
   /** Which of `targets` are in the past of an event. Reads no further down than the shallowest of them. */
-  async inPast(
-    header: HeaderRow,
-    targets: readonly EventId[],
-    lookUp: LookUp,
-  ): Promise<EventId[]> {
+  async inPast(header: HeaderRow, targets: readonly EventId[], lookUp: LookUp): Promise<EventId[]> {
     const rows = await lookUp(targets)
     const floor = Math.min(...rows.map((row) => row?.depth ?? 0))
     const wanted = new Set(targets)

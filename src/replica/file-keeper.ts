@@ -118,7 +118,8 @@ export class FileKeeper {
   }
 
   async #isWhole(file: CID): Promise<boolean> {
-    for await (const { bytes } of this.#needs.files.walk(file)) if (bytes === undefined) return false
+    for await (const { bytes } of this.#needs.files.walk(file))
+      if (bytes === undefined) return false
     return true
   }
 
@@ -138,23 +139,27 @@ export class FileKeeper {
       const extra = (options.peers ?? []).filter((peer) => connected.has(peer))
       return [...new Set([...network.peersOf(dataset), ...extra])].map(sourceOf)
     }
-    return fetchFiles(wanted, { blocks: files.blocks, sources, clock }, {
-      signal: options.signal,
-      onFile: async (file, blocks) => {
-        const inner = blocks.filter((block) => !block.equals(file)).map((block) => block.bytes)
-        await held.write(held.holdOf(file.bytes, inner))
-        await onFile(file)
+    return fetchFiles(
+      wanted,
+      { blocks: files.blocks, sources, clock },
+      {
+        signal: options.signal,
+        onFile: async (file, blocks) => {
+          const inner = blocks.filter((block) => !block.equals(file)).map((block) => block.bytes)
+          await held.write(held.holdOf(file.bytes, inner))
+          await onFile(file)
+        },
+        onProgress: ({ files, bytes }) =>
+          options.onProgress?.({ what: 'fetching files', done: files, total: 0, bytes }),
+        onPeerFailed: (peer, error) => {
+          const code = error instanceof GonkError ? error.code : 'PEER_FAILED'
+          // The network has logged that, and holds it against the peer.
+          if (code === 'BAD_BLOCK') return
+          const fields = { peer, dataset: textOfEventId(dataset), code, reason: String(error) }
+          logger.warn(fields, 'peer failed to send blocks')
+        },
       },
-      onProgress: ({ files, bytes }) =>
-        options.onProgress?.({ what: 'fetching files', done: files, total: 0, bytes }),
-      onPeerFailed: (peer, error) => {
-        const code = error instanceof GonkError ? error.code : 'PEER_FAILED'
-        // The network has logged that, and holds it against the peer.
-        if (code === 'BAD_BLOCK') return
-        const fields = { peer, dataset: textOfEventId(dataset), code, reason: String(error) }
-        logger.warn(fields, 'peer failed to send blocks')
-      },
-    })
+    )
   }
 
   /**
