@@ -58,7 +58,7 @@ export type GossipVerdict = 'accept' | 'ignore' | 'reject'
 
 /** What this node answers to peers. Implementations must bound their own work. */
 export interface NetworkHandlers {
-  /** One request, at most `requestBytesMax`; the answer at most `responseBytesMax`. A throw resets the stream. */
+  /** One request and its answer, both within the limits of the protocol. A throw resets the stream. */
   request(peer: PeerId, body: Uint8Array, signal: AbortSignal): Promise<Uint8Array>
   /** The block, or undefined when it is not here or not for this peer. */
   block(peer: PeerId, dataset: DatasetId, cid: CID): Promise<Uint8Array | undefined>

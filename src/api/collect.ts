@@ -82,7 +82,7 @@ async function sweepFiles(
   return removed
 }
 
-/** Keeps what hangs off the newest roots, off releases and off pinned roots; the rest can be computed again. */
+/** Keeps what hangs off the newest roots and off releases; the rest can be computed again. */
 async function sweepNodes(context: NodeContext): Promise<{ blocks: number; bytes: number }> {
   const { catalog, nodes, replicas } = context
   const kept = new Set<string>()

@@ -108,7 +108,7 @@ export function founderTenure(index: number): TenureId {
   return `f${index}` as TenureId
 }
 
-/** @returns undefined for the tenure of an owner who was added. (The hex of an event may begin with f too.) */
+/** @returns undefined for the tenure of an owner who was added (whose hex may begin with f too). */
 export function founderIndexOf(tenure: TenureId): number | undefined {
   return tenure.length < 64 ? Number(tenure.slice(1)) : undefined
 }

@@ -5,7 +5,8 @@ import type { EventId, ObjectId, PublicKey, TenureId, VersionId } from './ids.ts
 
 /**
  * (depth, rank, id) of a valid accept, as 80 bytes that sort as the triple does:
- * depth u64 ‖ rank(tenure) = (depth of its add u64 ‖ id of its add 32 bytes; founder i: 0 ‖ i) ‖ id 32 bytes.
+ * depth u64 ‖ rank of the tenure ‖ id 32 bytes, where a rank is the depth of its add u64 ‖ id of its
+ * add 32 bytes, or 0 ‖ i for founder i.
  */
 export type AcceptDate = Uint8Array
 

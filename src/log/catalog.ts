@@ -89,7 +89,7 @@ export class Catalog {
     return entry
   }
 
-  /** Forgets the dataset first and drops its rows after, so that a crash leaves garbage, not half a dataset. */
+  /** Forgets the dataset first and drops its rows after: a crash leaves garbage, not half a dataset. */
   async remove(id: DatasetId): Promise<void> {
     const entry = this.#entries.get(id)
     if (!entry) return
