@@ -35,6 +35,8 @@ export interface AuthoritySummary {
   readonly standings: ReadonlyMap<TenureId, Standing>
   /** Some event removes an owner or leaves, valid or not. */
   readonly anyRemove: boolean
+  /** Leavings are ignored because nobody else stays. */
+  readonly isGuarded: boolean
 }
 
 /** What decides on further events of one tenure. */
@@ -102,7 +104,8 @@ export function authority(
         continue
       }
     }
-    return { ...resultOf(graph, pass, anyRemove), ignoredLeavings: ignored }
+    const isGuarded = ignored.size > frozen.ignoredLeavings.length
+    return { ...resultOf(graph, pass, { anyRemove, isGuarded }), ignoredLeavings: ignored }
   }
 }
 
@@ -121,8 +124,10 @@ export type Admission = 'valid' | 'void' | 'recompute'
  * without a tenure. A void event is in no K by its own right, creates nothing and restricts
  * nothing: all else stays. A valid e only acts by (1) an add, (2) a remove, (3) enlarging K(r) of
  * removals r by T beside it. With r in past(e), (3) is empty. An add changes nothing else where no
- * `remove` exists that it could wake or be struck by, nor a leaving that was ignored for want of
- * owners.
+ * `remove` exists that it could wake or be struck by.
+ *
+ * All of this is about one pass. While leavings are ignored because nobody else stays, verdicts come from
+ * a later pass, and an event that is void there may make somebody live in the first one: recompute.
  */
 export function admit(
   summary: AuthoritySummary,
@@ -131,6 +136,7 @@ export function admit(
 ): Admission {
   const standing = summary.standings.get(header.tenure)
   if (standing === undefined) throw new Error(`unknown tenure ${header.tenure}`)
+  if (summary.isGuarded) return 'recompute'
   if (!standing.exists || standing.closed) return 'void'
   if (standing.leavings.some((leaving) => removesSeen.has(leaving))) return 'void'
   if (isRemove(header) || (isAdd(header) && summary.anyRemove)) return 'recompute'
@@ -309,7 +315,7 @@ function lastLeaving(graph: Graph, pass: Pass, frozen: FrozenPrefix): EventId | 
 function resultOf(
   graph: Graph,
   pass: Pass,
-  anyRemove: boolean,
+  known: Omit<AuthoritySummary, 'standings'>,
 ): Omit<Authority, 'ignoredLeavings'> {
   const voidEvents = new Set<EventId>()
   graph.headers.forEach(({ id }, i) => {
@@ -320,7 +326,7 @@ function resultOf(
     const founder = founderIndex === undefined ? {} : { founderIndex }
     return { id, key, addDepth, ...founder, exists: standing.exists, live: isLive(standing) }
   })
-  return { tenures, voidEvents, summary: { standings: standingsOf(graph, pass), anyRemove } }
+  return { tenures, voidEvents, summary: { standings: standingsOf(graph, pass), ...known } }
 }
 
 function standingsOf(graph: Graph, pass: Pass): Map<TenureId, Standing> {

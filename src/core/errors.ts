@@ -29,7 +29,7 @@ export const errorCodes = {
   HOME_BUSY: { status: 409, hint: 'another gonk-node has this home open' },
   HOME_FORMAT: { status: 500, hint: 'this home was written by another version of gonk-node' },
   HOME_DAMAGED: { status: 500, hint: 'keep a copy of the home and clone the datasets again' },
-  DISK: { status: 507, hint: 'free some space, or check the permissions of the home' },
+  DISK: { status: 507, hint: 'check the permissions there, and that the disk has space' },
   CONFIG: { status: 400, hint: 'see `gonk-node config list`' },
   TIMEOUT: { status: 504, hint: 'try again' },
   CANCELLED: { status: 499, hint: 'repeat the command to go on' },
@@ -73,6 +73,8 @@ export const rejections = {
   'wrong-tenure': { provable: true },
   'unknown-dataset': { provable: false },
   'missing-parents': { provable: false },
+  /** Of a tenure that an event of a later version may have begun: who may write it is not known here. */
+  'unknown-tenure': { provable: false },
   'over-quota': { provable: false },
 } as const
 

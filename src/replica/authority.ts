@@ -31,6 +31,7 @@ interface StoredAuthority {
   readonly tenures: readonly Tenure[]
   readonly standings: readonly [TenureId, Standing][]
   readonly anyRemove: boolean
+  readonly isGuarded: boolean
 }
 
 export interface VerdictChange {
@@ -46,7 +47,11 @@ export class Authority {
   #genesis: EventId | undefined
   #founders: readonly PublicKey[] = []
   #tenures: readonly Tenure[] = []
-  #summary: AuthoritySummary = { standings: new Map(), anyRemove: false }
+  #summary: AuthoritySummary = {
+    standings: new Map(),
+    anyRemove: false,
+    isGuarded: false,
+  }
   #operations = new Map<EventId, Operation>()
   #addedKeys = new Map<EventId, PublicKey>()
   #admitted = new Map<EventId, 'valid' | 'void'>()
@@ -64,7 +69,8 @@ export class Authority {
     this.#genesis = this.#log.id
     this.#founders = stored.founders
     this.#tenures = stored.tenures
-    this.#summary = { standings: new Map(stored.standings), anyRemove: stored.anyRemove }
+    const { standings, anyRemove, isGuarded } = stored
+    this.#summary = { standings: new Map(standings), anyRemove, isGuarded }
     const rows = await this.#log.operations()
     rows.forEach(({ id, kind }, ordinal) => this.#operations.set(id, { ordinal, kind }))
     const adds = rows.filter((row) => row.kind === 'add').map((row) => row.id)
@@ -200,6 +206,7 @@ export class Authority {
       tenures: this.#tenures,
       standings: [...this.#summary.standings],
       anyRemove: this.#summary.anyRemove,
+      isGuarded: this.#summary.isGuarded,
     }
   }
 
@@ -261,10 +268,14 @@ export class Authority {
   }
 
   /**
-   * What a new event cites: the heads, and below heads that are void the nearest events that are
-   * not; at most `max`, the deepest first.
+   * What a new event of the tenure cites: the heads, and below heads that are void the nearest events
+   * that are not; at most `max`, the deepest first, but always one that has the tenure's add in its
+   * past: many deep heads beside it must not keep an owner from writing.
    */
-  async frontier(max: number): Promise<{ parents: EventId[]; depth: number }> {
+  async frontier(
+    max: number,
+    tenure: TenureId,
+  ): Promise<{ parents: EventId[]; depth: number }> {
     const lookUp: LookUp = (ids) => this.#log.headers(ids)
     const chosen = new Map<EventId, HeaderRow>()
     let next = await this.#log.heads()
@@ -281,9 +292,28 @@ export class Authority {
         else chosen.set(row.id, row)
       })
     }
-    const parents = [...chosen.values()].sort((a, b) => b.depth - a.depth).slice(0, max)
-    const deepest = parents[0]
-    assert(deepest !== undefined, 'a dataset has a genesis')
-    return { parents: parents.map((row) => row.id).sort(), depth: deepest.depth + 1 }
+    const deepestFirst = [...chosen.values()].sort((a, b) => b.depth - a.depth)
+    const parents = deepestFirst.slice(0, max)
+    if (!parents.some((row) => this.#sees(row, tenure))) {
+      const seeing = deepestFirst.find((row) => this.#sees(row, tenure))
+      parents[Math.min(parents.length, max - 1)] = seeing ?? (await this.#addOf(tenure))
+    }
+    assert(parents.length > 0, 'a dataset has a genesis')
+    const depth = 1 + Math.max(...parents.map((row) => row.depth))
+    return { parents: parents.map((row) => row.id).sort(), depth }
+  }
+
+  /** Whether what cites `row` may be an event of the tenure. */
+  #sees(row: HeaderRow, tenure: TenureId): boolean {
+    if (founderIndexOf(tenure) !== undefined) return true
+    const add = tenure as string as EventId
+    const ordinal = this.ordinalOf(add)
+    return row.id === add || (ordinal !== undefined && hasRun(row.seen, ordinal))
+  }
+
+  async #addOf(tenure: TenureId): Promise<HeaderRow> {
+    const [add] = await this.#log.headers([tenure as string as EventId])
+    assert(add !== undefined, 'the add of a tenure is held')
+    return add
   }
 }

@@ -23,3 +23,8 @@ test('T2: larger histories of up to 150 owner events converge too', () => {
     { numRuns: 8 },
   )
 })
+
+test('T17: while leavings are ignored, a void add can wake another owner, however it arrives', () => {
+  // Found by the long form: everybody had left, and the add made the removal of its author void.
+  checkHistory(1_356_738_252, 44, 12)
+})

@@ -85,6 +85,6 @@ function sameSet<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
   return a.size === b.size && [...a].every((entry) => b.has(entry))
 }
 
-function textOf({ standings, anyRemove }: Authority['summary']): string {
-  return JSON.stringify([anyRemove, [...standings].sort(([a], [b]) => (a < b ? -1 : 1))])
+function textOf({ standings, anyRemove, isGuarded }: Authority['summary']): string {
+  return JSON.stringify([anyRemove, isGuarded, [...standings].sort(([a], [b]) => (a < b ? -1 : 1))])
 }
