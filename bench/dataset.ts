@@ -1,4 +1,5 @@
 // Signed events made without a node, and replicas on a database of their own that take them in.
+import { createPrivateKey, sign } from 'node:crypto'
 import { join } from 'node:path'
 import { isRejection } from '../src/core/errors.ts'
 import { decodeEvent, type Draft } from '../src/core/event-codec.ts'
@@ -10,7 +11,7 @@ import {
   eventIdOfBlock,
   founderTenure,
 } from '../src/core/ids.ts'
-import { nodeCrypto, sha256, systemClock } from '../src/crypto.ts'
+import { nodeCrypto, sha256, signerOf, systemClock } from '../src/crypto.ts'
 import { Catalog } from '../src/log/catalog.ts'
 import { openDatabase } from '../src/log/database.ts'
 import { HeldFiles } from '../src/log/held-files.ts'
@@ -20,7 +21,17 @@ import { Replica, signDraft } from '../src/replica/replica.ts'
 
 export const quiet: Logger = { debug() {}, info() {}, warn() {}, error() {} }
 const RAW = 0x55
+/** DER header of RFC 8410 before a seed. */
+const PRIVATE_KEY_HEADER = Buffer.from('302e020100300506032b657004220420', 'hex')
 const FILE_BYTES = 20_000
+
+/** The same signatures as a node's own signer makes, forty times as fast. */
+function fastSignerOf(seed: Uint8Array): Signer {
+  const der = Buffer.concat([PRIVATE_KEY_HEADER, seed])
+  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
+  const { publicKey } = signerOf(seed)
+  return { publicKey, sign: (message) => new Uint8Array(sign(null, message, key)) }
+}
 
 /** The history of one owner: every proposal is accepted by the event after it. */
 export class Author {
@@ -31,9 +42,9 @@ export class Author {
   #depth = 0
   #made = 0
 
-  constructor(signer: Signer) {
-    this.#signer = signer
-    const founders = [signer.publicKey]
+  constructor(seed: Uint8Array) {
+    this.#signer = fastSignerOf(seed)
+    const founders = [this.#signer.publicKey]
     this.genesis = this.#sign({
       family: 'genesis',
       founders,

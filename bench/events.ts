@@ -4,7 +4,7 @@ import { createPublicKey, randomBytes, verify } from 'node:crypto'
 import { join } from 'node:path'
 import { isRejection } from '../src/core/errors.ts'
 import { decodeEvent, signatureOf } from '../src/core/event-codec.ts'
-import { sha256, signerOf } from '../src/crypto.ts'
+import { sha256 } from '../src/crypto.ts'
 import { Author, openReplica, submitAll } from './dataset.ts'
 import { type Bench, interleave, memoryOf, ratioOf, seconds } from './harness.ts'
 
@@ -17,7 +17,7 @@ export async function run(bench: Bench): Promise<void> {
 }
 
 async function singles(bench: Bench, pairs: number): Promise<void> {
-  const author = new Author(signerOf(randomBytes(32)))
+  const author = new Author(randomBytes(32))
   const { replica, close } = await openReplica(join(bench.dir, 'singles'), author.dataset)
   await submitAll(replica, [author.genesis, ...author.accepted(200)])
   const rounds = Array.from({ length: bench.rounds }, () => author.accepted(pairs))
@@ -50,7 +50,7 @@ async function singles(bench: Bench, pairs: number): Promise<void> {
 }
 
 async function batches(bench: Bench, proposals: number): Promise<void> {
-  const author = new Author(signerOf(randomBytes(32)))
+  const author = new Author(randomBytes(32))
   const { replica, close } = await openReplica(join(bench.dir, 'batches'), author.dataset)
   await submitAll(replica, [author.genesis, ...author.accepted(2, OPERATIONS)])
   await replica.snapshot()

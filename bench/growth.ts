@@ -3,7 +3,7 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { startDaemon } from './daemons.ts'
-import { openReplica, submitAll } from './dataset.ts'
+import { type OpenReplica, openReplica, submitAll } from './dataset.ts'
 import { type Bench, interleave, ratioOf, seconds } from './harness.ts'
 import { startWorker } from './worker.ts'
 import type { FillMethods } from './workers/fill.ts'
@@ -11,13 +11,20 @@ import type { FillMethods } from './workers/fill.ts'
 const PER_PROPOSAL = 1_000
 const PAIRS_PER_ROUND = 200
 const PAIRS_PER_ROOT = 20
+interface Side extends OpenReplica {
+  readonly home: string
+  readonly objects: number
+  /** Pairs of events that are not in it yet. */
+  readonly more: Uint8Array[]
+}
+
 /** After which whatever a start does is done. */
 const SETTLED_MS = 5_000
 
 export async function run(bench: Bench): Promise<void> {
   const sizes = bench.pick([2_000, 50_000], [10_000, 1_000_000])
   const fill = startWorker<FillMethods>('fill')
-  const sides = []
+  const sides: Side[] = []
   for (const objects of sizes) {
     const home = join(bench.dir, `home-${objects}`)
     const pairs = PAIRS_PER_ROUND * (bench.rounds + 1)
@@ -25,8 +32,8 @@ export async function run(bench: Bench): Promise<void> {
     sides.push({ home, objects, more, ...(await openReplica(home, dataset)) })
   }
   await fill.stop()
-  const [small, big] = sides as [(typeof sides)[0], (typeof sides)[0]]
-  const round = async ({ more, replica }: (typeof sides)[0]) => {
+  const [small, big] = sides as [Side, Side]
+  const round = async ({ more, replica }: Side) => {
     const blocks = more.splice(0, PAIRS_PER_ROUND * 2)
     const took = await seconds(async () => {
       for (let at = 0; at < blocks.length; at += PAIRS_PER_ROOT * 2) {

@@ -88,7 +88,9 @@ async function writeManifest(): Promise<void> {
     .map(([name, range]) => [name, range.replace(/^\^?/, '^')] as const)
   const published = {
     ...pick(manifest, ['name', 'version', 'description', 'license', 'repository', 'keywords']),
-    ...pick(manifest, ['type', 'engines', 'bin']),
+    ...pick(manifest, ['type', 'bin']),
+    // In the repository the launcher finds a Node 24 in node_modules; here there is none.
+    engines: { node: '>=24' },
     exports: {
       '.': './lib/index.js',
       './client': './lib/client/client.js',

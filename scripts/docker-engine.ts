@@ -22,7 +22,15 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { askEngine, baseImage, findCompose, imageIsHere, run, type RunOptions } from './docker.ts'
+import {
+  askEngine,
+  baseImage,
+  DEFAULT_BASE_IMAGE,
+  findCompose,
+  imageIsHere,
+  run,
+  type RunOptions,
+} from './docker.ts'
 
 const SECOND = 1000
 const MINUTE = 60 * SECOND
@@ -33,7 +41,6 @@ const PULL_LIMIT = 60 * SECOND
 const INSTALL_LIMIT = 5 * MINUTE
 const BASE_SYSTEM_LIMIT = 5 * MINUTE
 
-const DEFAULT_BASE_IMAGE = 'node:24-bookworm-slim'
 const NODE_MAJOR = '24'
 const DEBIAN_SUITE = 'bookworm'
 /** The user of the official Node images, so that a volume written under one base image can be read under the other. */

@@ -5,8 +5,9 @@ const SECOND = 1000
 const MINUTE = 60 * SECOND
 const ANSWER_LIMIT = 10 * SECOND
 
+export const DEFAULT_BASE_IMAGE = 'node:24-bookworm-slim'
 /** What the peers' image is built on. */
-export const baseImage = process.env['BASE_IMAGE'] || 'node:24-bookworm-slim'
+export const baseImage = process.env['BASE_IMAGE'] || DEFAULT_BASE_IMAGE
 
 export interface Ran {
   ok: boolean

@@ -50,7 +50,11 @@ function picture(number: number): Buffer {
   const rows = Buffer.alloc((size + 1) * size)
   let seed = number + 1
   const random = () => (seed = (seed * 48_271) % 2_147_483_647) / 2_147_483_647
-  const discs = Array.from({ length: 5 }, () => [random() * size, random() * size, 6 + random() * 14])
+  const discs = Array.from({ length: 5 }, () => [
+    random() * size,
+    random() * size,
+    6 + random() * 14,
+  ])
   for (let y = 0; y < size; y++) {
     for (let x = 0; x < size; x++) {
       const isDisc = discs.some(([cx = 0, cy = 0, r = 0]) => Math.hypot(x - cx, y - cy) < r)

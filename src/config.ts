@@ -101,6 +101,12 @@ const names = Object.keys(settings).filter(isSettingName)
 
 export type Source = 'default' | 'file' | 'environment' | 'flag'
 
+const placeOf = {
+  file: 'config.yaml in the home',
+  environment: 'the environment variable',
+  flag: 'the option',
+} as const
+
 export interface LoadedConfig {
   readonly config: Config
   /** Where each value came from. */
@@ -117,6 +123,7 @@ export type Flags = { readonly [Name in SettingName]?: unknown }
 export function loadConfig(text = '', flags: Flags = {}, environment = process.env): LoadedConfig {
   const problems: string[] = []
   const file = parseFile(text, problems)
+  const culprits = new Set<Source>(problems.length > 0 ? ['file'] : [])
   const values: Partial<Record<SettingName, unknown>> = {}
   const sources: Partial<Record<SettingName, Source>> = {}
   for (const name of names) {
@@ -126,11 +133,14 @@ export function loadConfig(text = '', flags: Flags = {}, environment = process.e
       values[name] = deepFreeze(settings[name].parse(raw))
     } catch (error) {
       const where = source === 'environment' ? `${name} (${variableOf(name)})` : name
+      culprits.add(source)
       problems.push(`${where}: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
   if (problems.length > 0) {
-    throw new GonkError('CONFIG', problems.join('; '), { details: { problems } })
+    const todo = (['file', 'environment', 'flag'] as const).filter((at) => culprits.has(at))
+    const hint = `correct ${todo.map((at) => placeOf[at]).join(' and ')}`
+    throw new GonkError('CONFIG', problems.join('; '), { hint, details: { problems } })
   }
   return {
     config: Object.freeze(values) as Config,
@@ -164,12 +174,17 @@ export function withSetting(text: string, name: string, values: readonly string[
   try {
     settings[setting].parse(value)
   } catch (error) {
-    throw new GonkError('CONFIG', `${name}: ${error instanceof Error ? error.message : 'bad'}`)
+    throw new GonkError('CONFIG', `${name}: ${error instanceof Error ? error.message : 'bad'}`, {
+      hint: `\`gonk-node config list\` says what ${name} means`,
+    })
   }
   // A setting that is only there as a comment keeps its place below its explanation.
   const uncommented = text.replace(new RegExp(`^# ?${setting}:.*$`, 'm'), `${setting}: x`)
   const document = parseDocument(new RegExp(`^${setting}:`, 'm').test(text) ? text : uncommented)
-  if (document.errors[0] !== undefined) throw new GonkError('CONFIG', document.errors[0].message)
+  if (document.errors[0] !== undefined) {
+    const hint = `correct ${placeOf.file}`
+    throw new GonkError('CONFIG', yamlProblem(document.errors[0]), { hint })
+  }
   const before = document.get(setting, true)
   const number = typeof settings[setting].preset === 'number' ? Number(value) : value
   const after = document.createNode(number, { flow: true })
@@ -183,7 +198,9 @@ export function withSetting(text: string, name: string, values: readonly string[
 /** @returns the name when it is one of a setting. Throws CONFIG. */
 export function checkedName(name: string): SettingName {
   if (isSettingName(name)) return name
-  throw new GonkError('CONFIG', `there is no setting ${name}; there are ${names.join(', ')}`)
+  throw new GonkError('CONFIG', `there is no setting ${name}`, {
+    hint: `give one of ${names.join(', ')}`,
+  })
 }
 
 /** A value as a person would write it: `127.0.0.1:5050`, `a, b`, `10737418240`. */
@@ -218,7 +235,7 @@ function isSettingName(name: string): name is SettingName {
 
 function parseFile(text: string, problems: string[]): Record<string, unknown> {
   const document = parseDocument(text)
-  for (const error of document.errors) problems.push(`config.yaml: ${error.message.split('\n')[0]}`)
+  for (const error of document.errors) problems.push(yamlProblem(error))
   if (document.errors.length > 0) return {}
   const value: unknown = document.toJS() ?? {}
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -230,6 +247,10 @@ function parseFile(text: string, problems: string[]): Record<string, unknown> {
   }
   return { ...value }
 }
+
+/** Without the picture of the place below the message. */
+const yamlProblem = (error: Error) =>
+  `config.yaml: ${error.message.split('\n')[0]?.replace(/:$/, '')}`
 
 function rawValue(
   name: SettingName,

@@ -41,7 +41,7 @@ export async function startDaemon(
 ): Promise<Daemon> {
   const { home, logger } = needs
   await using opened = new AsyncDisposableStack()
-  const node = await openNode(home, config, { listen: true, logger })
+  const node = await openNode(home, config, { listen: true, logger }).catch(betterListenError)
   opened.defer(() => node.close())
   await writeOpener(home, 'gonk-node start')
 
@@ -50,7 +50,7 @@ export async function startDaemon(
     token,
     hosts: [...config.hosts, config.http.host],
     version,
-    logger: logger.child({ area: 'http' }),
+    logger: httpLogger(logger),
   })
   opened.defer(() => server.close())
   const http = await listen(server, config)
@@ -64,6 +64,23 @@ export async function startDaemon(
     ready: { ready: true, http, url, peerId, multiaddrs, pid: process.pid },
     close: () => parts.disposeAsync(),
   }
+}
+
+/** A port that is taken is the usual reason why the network cannot listen: say so. */
+function betterListenError(error: unknown): never {
+  if (!(error instanceof GonkError) || error.code !== 'BAD_ADDRESS') throw error
+  const isTaken = error.cause instanceof Error && error.cause.message.includes('EADDRINUSE')
+  const what = isTaken ? 'something listens there already' : 'it is no address of this machine'
+  throw new GonkError(isTaken ? 'ADDRESS_IN_USE' : 'BAD_ADDRESS', `${error.message}: ${what}`, {
+    hint: 'choose another address with --listen, such as /ip4/127.0.0.1/tcp/0 for any free port',
+    cause: error,
+  })
+}
+
+/** Fastify says where it listens, at level info; the ready line says it already. */
+function httpLogger(logger: PinoLogger): PinoLogger {
+  const level = logger.level === 'info' ? 'warn' : logger.level
+  return logger.child({ area: 'http' }, { level })
 }
 
 async function listen(server: FastifyInstance, config: Config): Promise<string> {

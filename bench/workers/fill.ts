@@ -1,7 +1,6 @@
 // Fills homes with long histories, so that the memory this takes is not the benchmark's.
 import { newConfigText } from '../../src/config.ts'
 import type { DatasetId } from '../../src/core/ids.ts'
-import { signerOf } from '../../src/crypto.ts'
 import { initHome } from '../../src/home.ts'
 import { Author, contentsOf, openReplica, submitAll } from '../dataset.ts'
 import { serve } from '../worker.ts'
@@ -24,7 +23,7 @@ const methods = {
    */
   async fill(home: string, objects: number, perProposal: number, more: number): Promise<Filled> {
     const { authorSeed } = await initHome(home, newConfigText())
-    const author = new Author(signerOf(authorSeed))
+    const author = new Author(authorSeed)
     const { replica, held, close } = await openReplica(home, author.dataset)
     await replica.submit([author.genesis])
     const pairs = Math.ceil(objects / perProposal)

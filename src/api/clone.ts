@@ -10,12 +10,13 @@ import {
   eventIdOfText,
   textOfEventId,
 } from '../core/ids.ts'
-import { decodeSnapshot, type Snapshot } from '../core/snapshot.ts'
+import { decodeSnapshot, HEADS_MAX, type Snapshot } from '../core/snapshot.ts'
 import type { CatalogEntry } from '../log/catalog.ts'
 import type { PeerId } from '../ports.ts'
 import { historyOf, recompute } from '../replica/recompute.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { NodeContext } from './context.ts'
+import { forgetDataset } from './datasets.ts'
 import { parseReference } from './link.ts'
 import type { Live } from './live.ts'
 import { fetchExactly } from './pin.ts'
@@ -54,10 +55,18 @@ export async function clone(
     })
   }
   await options.onTarget?.(target.dataset)
+  const before = context.catalog.get(target.dataset)
   const entry = await enter(context, target, addresses, request)
   const replica = await context.replicas.get(entry.id)
   const order = [first, ...peers.filter((peer) => peer !== first)]
-  await fetchHistory(context, live, replica, target, order, request.pinOnly === true, options)
+  try {
+    await fetchHistory(context, live, replica, target, order, request.pinOnly === true, options)
+  } catch (error) {
+    // A root that no history gives is never reached: there is nothing to go on with.
+    const isForIt = !before || before.cloning?.root === target.root?.cid.toString()
+    if (error instanceof WrongRoot && isForIt) await forgetDataset(context, live, entry)
+    throw error
+  }
   await name(context, entry, replica, request.name)
   const lacking = await context.keeper.fetchLacking(replica, { ...options, peers: order })
   if (lacking > 0) {
@@ -218,22 +227,32 @@ async function fetchHistory(
       } else {
         await live.syncWith(replica, peer, options)
       }
-      if (await reachesRoot(context, replica, target, options)) return
+      if (await reachesRoot(context, replica, target, peer, options)) return
       failures.push(`${peer}: its history does not give the root`)
       context.logger.warn({ peer, code: 'BAD_ROOT' }, 'peer sent a history that gives another root')
     } catch (error) {
-      if (options.signal?.aborted) throw error
+      if (error instanceof WrongRoot) {
+        context.logger.warn({ peer, code: error.code, what: error.message }, 'the root is wrong')
+      }
+      if (options.signal?.aborted || error instanceof WrongRoot) throw error
       failures.push(`${peer}: ${(error as Error).message}`)
     }
   }
   throw new GonkError('BAD_ROOT', `no peer gave the whole history: ${failures.join('; ')}`)
 }
 
-/** Recomputes the root: of all that is here, or, where the dataset has moved on, of the past of its heads. */
+/** All of the history that the root names is here, and gives another root. */
+class WrongRoot extends GonkError {}
+
+/**
+ * Recomputes the root: of all that is here, or, where the dataset has moved on, of the past of its
+ * heads. Throws WrongRoot when no peer can help.
+ */
 async function reachesRoot(
   context: NodeContext,
   replica: Replica,
   target: Target,
+  peer: PeerId,
   options: ProgressOptions,
 ): Promise<boolean> {
   if (!replica.hasGenesis) return false
@@ -244,8 +263,14 @@ async function reachesRoot(
   const { heads } = target.root.snapshot
   const here = await replica.log.headers(heads)
   if (here.includes(undefined)) return false
-  const { snapshot } = await recompute(context, historyOf(replica.log, heads), {
+  const { snapshot, isComplete } = await recompute(context, historyOf(replica.log, heads), {
     signal: options.signal,
   })
-  return snapshot?.root.equals(target.root.cid) ?? false
+  if (snapshot?.root.equals(target.root.cid)) return true
+  // A block that lists so many heads may leave out some.
+  if (snapshot === undefined || !isComplete || heads.length >= HEADS_MAX) return false
+  const what = `the events that ${target.root.cid} names give the root ${snapshot.root}`
+  throw new WrongRoot('BAD_ROOT', what, {
+    hint: `the root, or the peer ${peer} that has its block, is wrong: ask who gave it to you`,
+  })
 }

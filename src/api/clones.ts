@@ -55,17 +55,17 @@ export class Clones {
   }
 
   async #untilDone(dataset: DatasetId, signal: AbortSignal): Promise<void> {
-    const { clock, logger } = this.#context
+    const { catalog, clock, logger } = this.#context
     const fields = { dataset: textOfEventId(dataset) }
     for (let waitMs = RETRY_MIN_MS; !signal.aborted; waitMs = Math.min(waitMs * 2, RETRY_MAX_MS)) {
-      const entry = this.#context.catalog.get(dataset)
+      const entry = catalog.get(dataset)
       if (entry?.cloning === undefined) return
       try {
         const { root, seconds } = await this.#once(entry, signal)
         logger.info({ ...fields, root, seconds }, 'clone finished')
         return
       } catch (error) {
-        if (signal.aborted) return
+        if (signal.aborted || catalog.get(dataset) === undefined) return
         const { code = 'INTERNAL', message } = error as GonkError
         logger.warn({ ...fields, code, what: message, retryMs: waitMs }, 'clone goes on later')
       }

@@ -84,13 +84,34 @@ async function sweepFiles(
 
 /** Keeps what hangs off the newest roots and off releases; the rest can be computed again. */
 async function sweepNodes(context: NodeContext): Promise<{ blocks: number; bytes: number }> {
-  const { catalog, nodes, replicas } = context
+  const { catalog, replicas } = context
   const kept = new Set<string>()
-  for (const entry of catalog.list()) {
-    const replica = await replicas.get(entry.id)
-    const roots = [...(await replica.treeRoots()), ...(await releaseRoots(replica))]
-    for (const root of roots) await mark(context, root, kept)
+  const all = await Promise.all(catalog.list().map((entry) => replicas.get(entry.id)))
+  for (const replica of all) {
+    const roots = await replica.whileStill(async (current) => current)
+    for (const root of [...roots, ...(await releaseRoots(replica))]) await mark(context, root, kept)
   }
+  // Trees may have moved on since, and must not while nodes are removed: a node that one drops and
+  // another makes again would be lost.
+  return whileAllStill(all, [], async (roots) => {
+    for (const root of roots) await mark(context, root, kept)
+    return removeUnmarked(context, kept)
+  })
+}
+
+async function whileAllStill<T>(
+  [first, ...rest]: readonly Replica[],
+  roots: readonly CID[],
+  task: (roots: readonly CID[]) => Promise<T>,
+): Promise<T> {
+  if (first === undefined) return task(roots)
+  return first.whileStill((own) => whileAllStill(rest, [...roots, ...own], task))
+}
+
+async function removeUnmarked(
+  { nodes }: NodeContext,
+  kept: ReadonlySet<string>,
+): Promise<{ blocks: number; bytes: number }> {
   const removed = { blocks: 0, bytes: 0 }
   for await (const cid of nodes.list()) {
     if (kept.has(cid.toString())) continue

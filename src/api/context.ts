@@ -51,13 +51,15 @@ export class Replicas {
     const log = this.#needs.catalog.logOf(entry)
     const replica = Replica.open({ ...this.#needs, log })
     this.#open.set(id, replica)
+    replica.catch(() => this.#open.delete(id))
     return replica
   }
 
   async close(id: DatasetId): Promise<void> {
-    const replica = this.#open.get(id)
+    const open = this.#open.get(id)
     this.#open.delete(id)
-    await (await replica)?.close()
+    const replica = await open?.catch(() => undefined)
+    await replica?.close()
   }
 
   async closeAll(): Promise<void> {

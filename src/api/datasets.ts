@@ -110,7 +110,6 @@ export async function forgetDataset(
   entry: CatalogEntry,
 ): Promise<{ id: string }> {
   await live.unfollow(entry.id)
-  await context.replicas.close(entry.id)
-  await context.catalog.remove(entry.id)
+  await context.catalog.remove(entry.id, () => context.replicas.close(entry.id))
   return { id: textOfEventId(entry.id) }
 }

@@ -34,6 +34,16 @@ export async function add(
   request: AddRequest,
   options: AddOptions = {},
 ): Promise<AddResult> {
+  // Until they are proposed, nothing keeps the blocks of files from the collector.
+  return context.keeper.gate.shared(() => addFiles(context, entry, request, options))
+}
+
+async function addFiles(
+  context: NodeContext,
+  entry: CatalogEntry,
+  request: AddRequest,
+  options: AddOptions,
+): Promise<AddResult> {
   const replica = await context.replicas.get(entry.id)
   if (request.accept === true) requireOwner(context, replica)
   checkMeta(request.meta)

@@ -30,7 +30,7 @@ export async function createRelease(
     throw new GonkError('EXISTS', `tag "${tag}" is taken: tags never move`)
   }
   for (let i = 0; i < TRIES; i++) {
-    const parents = await replica.frontier()
+    const parents = await replica.frontier(context.signer)
     const root = await rootOver(context, replica, parents)
     const body = { kind: 'release' as const, tag, root: root.bytes, ...(text !== undefined && { text }) }
     const event = await replica.actOn(context.signer, body, parents)

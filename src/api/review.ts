@@ -39,8 +39,11 @@ export async function review(
   const selected = await select(context, replica, request)
   const result = { events: [] as string[], decided: [] as string[] }
   for (const batch of inReviews(selected)) {
-    if (request.verdict === 'accept') await checkAcceptable(context, replica, batch, options)
-    const event = await sign(context, replica, batch, request.verdict, request.reason)
+    // What was fetched for an acceptance is kept by nothing else until that is signed.
+    const event = await context.keeper.gate.shared(async () => {
+      if (request.verdict === 'accept') await checkAcceptable(context, replica, batch, options)
+      return sign(context, replica, batch, request.verdict, request.reason)
+    })
     result.events.push(event)
     for (const { proposal, runs } of batch) {
       const id = textOfEventId(proposal.id)

@@ -4,7 +4,7 @@ import { GonkError } from '../core/errors.ts'
 import { pairs, sizeText } from './output.ts'
 import type { Session } from './session.ts'
 import { datasetTable } from './status.ts'
-import { examples, positive, publicKeys, task } from './task.ts'
+import { datasetArgument, examples, positive, publicKeys, task } from './task.ts'
 
 export function addDataset(program: Command): void {
   const dataset = program
@@ -76,7 +76,7 @@ function addRest(dataset: Command): void {
     .addHelpText('after', examples(['gonk-node dataset list --json']))
   dataset
     .command('show')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .description('one dataset')
     .action(
       task((session: Session, ref: string) =>
@@ -104,7 +104,7 @@ function addRest(dataset: Command): void {
     .addHelpText('after', examples(['gonk-node dataset show cells']))
   dataset
     .command('forget')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .description('remove the replica from this node; peers keep theirs, `gc` frees the disk')
     .action(
       task((session: Session, ref: string) =>

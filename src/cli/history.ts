@@ -4,12 +4,12 @@ import type { Change } from '../api/types.ts'
 import { GonkError } from '../core/errors.ts'
 import { printable, shortKey } from './output.ts'
 import type { Session } from './session.ts'
-import { examples, positive, task } from './task.ts'
+import { datasetArgument, examples, positive, task } from './task.ts'
 
 export function addHistory(program: Command): void {
   program
     .command('log')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .description('events, newest first, one a line')
     .option('--limit <n>', 'at most this many', positive)
     .option('--author <key>', 'only those this key signed')
@@ -18,7 +18,7 @@ export function addHistory(program: Command): void {
     .addHelpText('after', examples(['gonk-node log cells', 'gonk-node log cells --limit 5 --json']))
   program
     .command('show')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .argument('<id>', 'of an event, object or version, by unique prefix')
     .description('one event, object or version')
     .action(
@@ -36,7 +36,7 @@ export function addHistory(program: Command): void {
     )
   program
     .command('diff')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .argument('<a>', 'release tag or root CID')
     .argument('[b]', 'release tag or root CID; the current state when left out')
     .description('what changed between two points')
@@ -51,7 +51,7 @@ export function addHistory(program: Command): void {
     .addHelpText('after', examples(['gonk-node diff cells v1 v2', 'gonk-node diff cells v1']))
   program
     .command('root')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .description('the current root CID: what another node clones')
     .action(
       task((session: Session, dataset: string) =>

@@ -19,11 +19,21 @@ function watchSignals(): void {
   if (process.channel) process.once('disconnect', onSignal)
 }
 
-watchSignals()
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+function outputFailed(error: NodeJS.ErrnoException): never {
   // The reader of our output has left (`| head`): nobody wants the rest.
   if (error.code === 'EPIPE') process.exit(status.done)
-})
+  const todo = 'check where the output goes'
+  process.stderr.write(`gonk-node: DISK: cannot write the output: ${error.message}; ${todo}\n`)
+  process.exit(status.failed)
+}
+
+watchSignals()
+process.stdout.on('error', outputFailed)
+// Nowhere to complain: what is done still counts.
+process.stderr.on('error', () => undefined)
 const exitStatus = await run(process.argv.slice(2))
 // Not left to the event loop: a kept-alive connection may hold it open. Output comes first.
-process.stdout.write('', () => process.exit(exitStatus))
+process.stdout.write('', (error) => {
+  if (error) outputFailed(error)
+  process.exit(exitStatus)
+})

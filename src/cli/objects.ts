@@ -1,11 +1,13 @@
 // `add`, `rm`, `mv` and `ls`: the objects of a dataset.
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import type { AddResult, ObjectInfo } from '../api/types.ts'
+import type { AddResult, NodeApi, ObjectInfo } from '../api/types.ts'
 import { GonkError } from '../core/errors.ts'
-import { countText, printable, sizeText, table } from './output.ts'
+import { countText, errorJson, printable, sizeText } from './output.ts'
 import type { Session } from './session.ts'
-import { examples, positive, task } from './task.ts'
+import { datasetArgument, ExitStatus, examples, positive, task } from './task.ts'
+
+const PAGE_OBJECTS = 200
 
 interface AddOptions {
   readonly prefix?: string
@@ -17,7 +19,7 @@ interface AddOptions {
 export function addObjects(program: Command): void {
   program
     .command('add')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .argument('<path...>', 'files and folders; folders recursively, names kept relative to them')
     .description('propose files and folders')
     .option('--prefix <prefix>', 'put this in front of every name')
@@ -36,7 +38,7 @@ export function addObjects(program: Command): void {
   addRemoveAndRename(program)
   program
     .command('ls')
-    .argument('<dataset>', 'name, id or unique prefix; DATASET@TAG for a release')
+    .addArgument(datasetArgument())
     .description('list the objects of a dataset by name')
     .option('--after <name>', 'start behind this name')
     .option('--limit <n>', 'at most this many', positive)
@@ -47,7 +49,7 @@ export function addObjects(program: Command): void {
 function addRemoveAndRename(program: Command): void {
   program
     .command('rm')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .argument('<object...>', 'names or unique prefixes of ids')
     .description('propose to delete objects')
     .action(
@@ -61,7 +63,7 @@ function addRemoveAndRename(program: Command): void {
     .addHelpText('after', examples(['gonk-node rm cells images/a.jpg images/b.jpg']))
   program
     .command('mv')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .argument('<object>', 'name or unique prefix of an id')
     .argument('<name>', 'the new name')
     .description('propose another name for an object')
@@ -91,7 +93,7 @@ async function add(
       {
         paths: paths.map((path) => resolve(path)),
         accept: request.accept ?? false,
-        ...(request.prefix === undefined ? {} : { prefix: request.prefix }),
+        ...(request.prefix ? { prefix: request.prefix } : {}),
         ...(request.meta === undefined ? {} : { meta: request.meta }),
       },
       {
@@ -107,9 +109,12 @@ async function add(
 
 function addedText(result: AddResult, accepted: boolean): string {
   const bytes = result.objects.reduce((sum, object) => sum + object.size, 0)
+  const known = `${countText(result.skipped, 'file')} unchanged or already proposed`
+  if (result.objects.length === 0)
+    return `nothing new to propose: ${result.skipped === 0 ? 'no files there' : known}`
   const verb = accepted ? 'added and accepted' : 'proposed'
-  const skipped = result.skipped === 0 ? '' : `, ${result.skipped} unchanged or already proposed`
   const what = `${countText(result.objects.length, 'object')} (${sizeText(bytes)})`
+  const skipped = result.skipped === 0 ? '' : `; ${known}`
   return [`${verb} ${what}${skipped}`, ...result.events].join('\n')
 }
 
@@ -119,34 +124,55 @@ async function list(
   options: { after?: string; limit?: number },
 ): Promise<void> {
   const { output } = session
+  const { after, limit = Number.POSITIVE_INFINITY } = options
   await session.withNode(async (api) => {
-    let after = options.after
-    let left = options.limit ?? Number.POSITIVE_INFINITY
     let written = 0
-    // Page by page, so that a million objects need no memory; still one JSON document.
-    while (left > 0 && !session.signal.aborted) {
-      const limit = Math.min(left, 200)
-      const page = await api.listObjects(dataset, {
-        limit,
-        ...(after === undefined ? {} : { after }),
-      })
-      for (const object of output.json ? page.objects : []) {
-        process.stdout.write(`${written++ === 0 ? '{"objects":[' : ',\n'}${JSON.stringify(object)}`)
+    try {
+      // Page by page, so that a million objects need no memory; still one JSON document.
+      for await (const objects of pagesOf(api, session.signal, { dataset, after, limit })) {
+        for (const object of objects) {
+          const before = written++ === 0 ? ['{"objects":[', listHeader] : [',\n', '']
+          if (output.json) process.stdout.write(`${before[0]}${JSON.stringify(object)}`)
+          else process.stdout.write(`${before[1]}${listLine(object)}`)
+        }
       }
-      if (!output.json) output.write(objectTable(page.objects))
-      left -= page.objects.length
-      after = page.next
-      if (after === undefined) break
+    } catch (error) {
+      if (output.json && written > 0 && error instanceof GonkError) {
+        output.write(`],"error":${JSON.stringify(errorJson(error))}}`)
+        throw new ExitStatus(session.signal.aborted ? 130 : 1)
+      }
+      throw error
     }
     if (output.json) output.write(written === 0 ? '{"objects":[]}' : ']}')
+    else if (written === 0)
+      output.note(`no objects; \`gonk-node review list ${dataset}\` shows what waits`)
   })
-  if (session.signal.aborted) throw new GonkError('CANCELLED', 'interrupted')
 }
 
-function objectTable(objects: readonly ObjectInfo[]): string {
-  const rows = objects.map(({ cid, size, status, name }) => [cid, sizeText(size), status, name])
-  return table(['CID', 'SIZE', 'STATUS', 'NAME'], rows, '')
+async function* pagesOf(
+  api: NodeApi,
+  signal: AbortSignal,
+  query: { dataset: string; after: string | undefined; limit: number },
+): AsyncGenerator<readonly ObjectInfo[]> {
+  let { after, limit: left } = query
+  do {
+    const limit = Math.min(left, PAGE_OBJECTS)
+    const page = await api.listObjects(query.dataset, { limit, ...(after ? { after } : {}) })
+    if (signal.aborted) throw new GonkError('CANCELLED', 'interrupted')
+    yield page.objects
+    left -= page.objects.length
+    after = page.next
+  } while (left > 0 && after !== undefined)
 }
+
+/** Columns of fixed width: pages come one by one. */
+function listRow(cid: string, size: string, status: string, name: string): string {
+  return `${cid.padEnd(59)}  ${size.padStart(8)}  ${status.padEnd(8)}  ${printable(name)}\n`
+}
+
+const listHeader = listRow('CID', 'SIZE', 'STATUS', 'NAME')
+const listLine = ({ cid, size, status, name }: ObjectInfo) =>
+  listRow(cid, sizeText(size), status, name)
 
 function proposed(events: readonly string[]): string {
   return events.length === 0 ? 'nothing to do' : ['proposed', ...events].join('\n')

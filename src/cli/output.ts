@@ -12,6 +12,8 @@ export class Output {
   readonly #quiet: boolean
   readonly #bar: boolean
   #barShown = false
+  #barAtMs = 0
+  #barWhat = ''
 
   constructor(options: OutputOptions) {
     this.json = options.json
@@ -38,16 +40,19 @@ export class Output {
 
   error(error: GonkError): void {
     this.clearBar()
-    const { code, message, hint } = error
-    if (this.json) process.stdout.write(`${JSON.stringify({ error: { code, message, hint } })}\n`)
-    else process.stderr.write(`gonk-node: ${code}: ${oneLine(message)}; ${hint}\n`)
+    if (this.json) this.write(JSON.stringify({ error: errorJson(error) }))
+    else
+      process.stderr.write(`gonk-node: ${error.code}: ${oneLine(error.message)}; ${error.hint}\n`)
   }
 
   /** Draws progress on one line of a terminal. */
   readonly onProgress = ({ what, done, total, bytes }: Progress): void => {
-    if (!this.#bar) return
-    const share = total > 0 ? `${bar(done / total)} ${done}/${total}` : `${done}`
+    const nowMs = Date.now()
+    if (!this.#bar || (what === this.#barWhat && nowMs - this.#barAtMs < BAR_EVERY_MS)) return
+    this.#barAtMs = nowMs
+    this.#barWhat = what
     this.#barShown = true
+    const share = total > 1 ? `${bar(done / total)} ${done}/${total}` : done > 0 ? `${done}` : '…'
     process.stderr.write(`\r\x1b[K${what} ${share}${bytes > 0 ? `  ${sizeText(bytes)}` : ''}`)
   }
 
@@ -58,13 +63,26 @@ export class Output {
 }
 
 const BAR_CELLS = 24
+const BAR_EVERY_MS = 100
 
 function bar(share: number): string {
   const filled = Math.round(Math.min(1, share) * BAR_CELLS)
   return `[${'#'.repeat(filled)}${'.'.repeat(BAR_CELLS - filled)}]`
 }
 
-const oneLine = (text: string) => text.replaceAll(/\s*\n\s*/g, ' ')
+/** An error as --json prints it. */
+export function errorJson({ code, message, hint }: GonkError): object {
+  return { code, message, hint }
+}
+
+const ONE_LINE_CHARACTERS = 1_000
+
+/** A message may repeat what a stranger, or a script gone wrong, has given. */
+function oneLine(text: string): string {
+  const line = printable(text.replaceAll(/\s*\n\s*/g, ' '))
+  if (line.length <= ONE_LINE_CHARACTERS) return line
+  return `${line.slice(0, ONE_LINE_CHARACTERS / 2)} … ${line.slice(-ONE_LINE_CHARACTERS / 2)}`
+}
 
 /** Columns padded to their widest cell, no rule lines; `empty` when there are no rows. */
 export function table(

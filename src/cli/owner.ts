@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { OwnerInfo } from '../api/types.ts'
 import { table } from './output.ts'
 import type { Session } from './session.ts'
-import { examples, publicKey, task } from './task.ts'
+import { datasetArgument, examples, publicKey, task } from './task.ts'
 
 export function addOwner(program: Command): void {
   const owner = program
@@ -12,7 +12,7 @@ export function addOwner(program: Command): void {
     .addHelpText('after', examples(['gonk-node owner list cells', 'gonk-node owner add cells KEY']))
   owner
     .command('list')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .description('owners in the order of their rank')
     .action(
       task((session: Session, dataset: string) =>
@@ -25,7 +25,7 @@ export function addOwner(program: Command): void {
     .addHelpText('after', examples(['gonk-node owner list cells']))
   owner
     .command('add')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .argument('<key>', 'public key: 64 hex digits, as `gonk-node status` prints there', publicKey)
     .description('make a key an owner')
     .option('--name <name>', 'how the new owner is called')
@@ -40,7 +40,7 @@ export function addOwner(program: Command): void {
     .addHelpText('after', examples(['gonk-node owner add cells 9f86d081884c7d65… --name Ada']))
   owner
     .command('remove')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .argument('<key>', 'public key: 64 hex digits', publicKey)
     .description('remove an owner of lower rank, or leave')
     .action(

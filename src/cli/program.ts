@@ -1,6 +1,7 @@
 // The command line as one function: parses arguments, runs one command, and turns its outcome into
 // an exit status.
-import { Command, CommanderError } from 'commander'
+import { Command, CommanderError, Option } from 'commander'
+import type { LogLevel } from '../config.ts'
 import { GonkError } from '../core/errors.ts'
 import { addConfig } from './config.ts'
 import { addDataset } from './dataset.ts'
@@ -13,21 +14,29 @@ import { addRelease } from './release.ts'
 import { addReview } from './review.ts'
 import { addStart } from './start.ts'
 import { addStatus } from './status.ts'
-import { ExitStatus, examples, interrupted } from './task.ts'
+import { ExitStatus, examples, interrupted, pathOf } from './task.ts'
 import { addTransfer } from './transfer.ts'
 
 /** Exit statuses of the command line. */
 export const status = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const
 
-function buildProgram(): Command {
+/** config.ts has them too, but is slow to import, and help must be fast. */
+const logLevels: LogLevel[] = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace']
+
+function buildProgram(json: boolean): Command {
   const program = new Command('gonk-node')
     .description('Peer-to-peer replicated, signed and versioned datasets of files and annotations')
     .option('--home <dir>', 'the home of the node (default: GONK_HOME, else ~/.gonk)')
     .option('--json', 'print one JSON document (a command that streams: one a line)')
     .option('--quiet', 'no progress, notes and logs on stderr')
-    .option('--log-level <level>', 'silent, fatal, error, warn, info, debug or trace')
+    .addOption(new Option('--log-level <level>', 'how much is logged').choices(logLevels))
+    .option('-V, --version', 'the same as the command version')
     .configureHelp({ showGlobalOptions: true })
-    .configureOutput({ outputError: () => undefined })
+    // Failures are printed by `run`. With --json, help that nobody asked for is one of them.
+    .configureOutput({
+      outputError: () => undefined,
+      ...(json ? { writeErr: () => undefined } : {}),
+    })
     .exitOverride()
     .helpCommand('help [command...]', 'help for a command, with examples')
     .addHelpText(
@@ -52,17 +61,18 @@ function buildProgram(): Command {
 
 /** Runs one command line (without `node` and the script). @returns the exit status. */
 export async function run(argv: readonly string[]): Promise<number> {
-  const program = buildProgram()
-  const output = new Output({ json: argv.includes('--json'), quiet: argv.includes('--quiet') })
+  const json = argv.includes('--json')
+  const output = new Output({ json, quiet: argv.includes('--quiet') })
+  const program = buildProgram(json)
   try {
-    await program.parseAsync(helpArguments(program, argv), { from: 'user' })
+    await program.parseAsync(expanded(program, argv), { from: 'user' })
     return status.done
   } catch (error) {
     output.clearBar()
     if (error instanceof ExitStatus) return error.status
     if (error instanceof CommanderError && error.exitCode === 0) return status.done
-    if (error instanceof CommanderError && error.code === 'commander.help') return status.usage
-    const failure = failureOf(error)
+    if (isHelp(error) && !json) return status.usage
+    const failure = failureOf(error, commandOf(program, argv))
     output.error(failure)
     await showStack(error)
     if (interrupted()) return status.interrupted
@@ -70,29 +80,49 @@ export async function run(argv: readonly string[]): Promise<number> {
   }
 }
 
-/** `help A B` is `A B --help`, for commands of any depth. */
-function helpArguments(program: Command, argv: readonly string[]): string[] {
-  const [first, ...path] = argv
-  if (first !== 'help') return [...argv]
-  let command: Command = program
-  for (const name of path.filter((word) => !word.startsWith('-'))) {
-    const next = command.commands.find((candidate) => candidate.name() === name)
-    if (next === undefined) {
-      throw new GonkError('USAGE', `there is no command ${path.join(' ')}`, {
-        hint: 'see gonk-node help',
-      })
-    }
-    command = next
+/** `help A B` is `A B --help`, for commands of any depth; `--version` is the command `version`. */
+function expanded(program: Command, argv: readonly string[]): string[] {
+  const at = argv.findIndex((word, i) => !word.startsWith('-') && !takesValue(argv[i - 1]))
+  if (at === -1) return argv.map((word) => (/^(-V|--version)$/.test(word) ? 'version' : word))
+  if (argv[at] !== 'help') return [...argv]
+  const path = argv.slice(at + 1)
+  const words = path.filter((word) => !word.startsWith('-'))
+  const command = commandOf(program, words)
+  if (words.length > 0 && nameOf(command) !== `gonk-node ${words.join(' ')}`) {
+    throw new GonkError('USAGE', `there is no command ${words.join(' ')}`, {
+      hint: 'see `gonk-node help`',
+    })
   }
   return [...path, '--help']
 }
 
-function failureOf(error: unknown): GonkError {
+const takesValue = (option: string | undefined) => /^--(home|log-level)$/.test(option ?? '')
+
+/** The command that `argv` names, as deep as its words go. */
+function commandOf(program: Command, argv: readonly string[]): Command {
+  let command: Command = program
+  for (const word of argv) {
+    command = command.commands.find((candidate) => candidate.name() === word) ?? command
+  }
+  return command
+}
+
+const nameOf = (command: Command) =>
+  command.parent === null ? 'gonk-node' : `gonk-node ${pathOf(command)}`
+
+const isHelp = (error: unknown) =>
+  error instanceof CommanderError && error.code === 'commander.help'
+
+function failureOf(error: unknown, command: Command): GonkError {
   if (error instanceof GonkError) return error
   if (error instanceof CommanderError) {
+    const help = `see \`${nameOf(command).replace('gonk-node', 'gonk-node help')}\``
+    if (isHelp(error)) {
+      return new GonkError('USAGE', `${nameOf(command)} needs a command`, { hint: help })
+    }
     const [message = '', ...suggestion] = error.message.replace(/^error: /, '').split('\n')
-    const hint = suggestion.join(' ').replace(/^\((.*)\)$/, '$1')
-    return new GonkError('USAGE', message, { hint: hint || 'see gonk-node help' })
+    const hint = suggestion.join(' ').replace(/^\(Did (.*)\)$/, 'did $1')
+    return new GonkError('USAGE', message.replace(/\.$/, ''), { hint: hint || help })
   }
   if (interrupted()) return new GonkError('CANCELLED', 'interrupted')
   return new GonkError('INTERNAL', error instanceof Error ? error.message : String(error))

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import type { ReleaseInfo } from '../api/types.ts'
 import { pairs, table } from './output.ts'
 import type { Session } from './session.ts'
-import { examples, task } from './task.ts'
+import { datasetArgument, examples, task } from './task.ts'
 
 export function addRelease(program: Command): void {
   const release = program
@@ -18,7 +18,7 @@ export function addRelease(program: Command): void {
     )
   release
     .command('create')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .argument('<tag>')
     .description('sign a name for the current root; tags never move')
     .option('-m, --message <text>', 'what it is')
@@ -33,7 +33,7 @@ export function addRelease(program: Command): void {
     .addHelpText('after', examples(['gonk-node release create cells v1 -m "first release"']))
   release
     .command('list')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .description('all releases')
     .action(
       task((session: Session, dataset: string) =>
@@ -49,7 +49,7 @@ export function addRelease(program: Command): void {
     .addHelpText('after', examples(['gonk-node release list cells']))
   release
     .command('show')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .argument('<tag>')
     .description('one release')
     .action(

@@ -5,7 +5,7 @@ import type { ReviewFilter } from '../api/types.ts'
 import { GonkError } from '../core/errors.ts'
 import { countText, shortKey, table } from './output.ts'
 import type { Session } from './session.ts'
-import { examples, task } from './task.ts'
+import { datasetArgument, examples, task } from './task.ts'
 
 interface DecideOptions {
   readonly all?: boolean
@@ -27,7 +27,7 @@ export function addReview(program: Command): void {
     )
   review
     .command('list')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .description('proposals, oldest first')
     .addOption(
       new Option('--status <status>', 'what to show')
@@ -70,7 +70,7 @@ export function addReview(program: Command): void {
 function addDecision(review: Command, verdict: 'accept' | 'reject', description: string): void {
   review
     .command(verdict)
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .argument('[event...]', 'EVENT, EVENT:INDEX or EVENT:FROM-TO (from 0, both ends included)')
     .description(description)
     .option('--all', 'everything that waits')

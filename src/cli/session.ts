@@ -49,6 +49,9 @@ export class Session {
 
   /** Where the home is, or will be. */
   async homeDir(): Promise<string> {
+    if (this.globals.home === '') {
+      throw new GonkError('USAGE', '--home is empty', { hint: 'name a folder, or leave it out' })
+    }
     if (this.globals.home !== undefined) return this.globals.home
     const { environment } = await import('../config.ts')
     return environment().home
@@ -124,7 +127,7 @@ export class Session {
   ): Promise<{ api: NodeApi; close(): Promise<void> } | undefined> {
     const home = await this.openHome()
     const config = await this.loadConfig()
-    // A command is no daemon: unless asked for, only what matters is said.
+    // A command is no daemon: unless asked for, what went wrong is said once, by the command.
     const logger = await this.logger(await this.#commandLogLevel())
     const { openNode } = await import('../node.ts')
     const { readOpener, writeOpener } = await import('../home.ts')
@@ -151,7 +154,7 @@ export class Session {
   async #commandLogLevel(): Promise<string> {
     const { loadConfig } = await import('../config.ts')
     const { config, sources } = loadConfig('', { logLevel: this.globals.logLevel })
-    return sources.logLevel === 'default' ? 'warn' : config.logLevel
+    return sources.logLevel === 'default' ? 'error' : config.logLevel
   }
 }
 

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 import { GonkError } from '../core/errors.ts'
 import type { Home } from '../home.ts'
 import type { Ready } from '../daemon.ts'
+import { boundNursery } from '../nursery.ts'
 import { pairs } from './output.ts'
 import type { Session } from './session.ts'
 import { collect, examples, task } from './task.ts'
@@ -34,6 +35,7 @@ export function addStart(program: Command): void {
 }
 
 async function start(session: Session, options: StartOptions): Promise<void> {
+  boundNursery()
   const home = await homeOf(session)
   const config = await session.loadConfig({
     http: options.http,

@@ -1,14 +1,16 @@
 // `clone`, `share`, `checkout`, `verify` and `gc`: whole datasets between nodes and disks.
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
+import { GonkError } from '../core/errors.ts'
 import { countText, pairs, printable, sizeText } from './output.ts'
 import type { Session } from './session.ts'
-import { ExitStatus, collect, examples, task } from './task.ts'
+import { collect, datasetArgument, examples, ExitStatus, task } from './task.ts'
 
 interface CloneOptions {
   readonly peer?: string[]
   readonly name?: string
   readonly pinOnly?: boolean
+  readonly anchor?: string
 }
 
 export function addTransfer(program: Command): void {
@@ -19,6 +21,7 @@ export function addTransfer(program: Command): void {
     .option('--peer <multiaddr>', 'a node that has it; may be repeated', collect)
     .option('--name <name>', 'how to call it here')
     .option('--pin-only', 'keep and serve exactly this root, do not follow')
+    .option('--anchor <cid>', 'a checkpoint to trust; not in this version')
     .action(task(clone))
     .addHelpText(
       'after',
@@ -29,13 +32,15 @@ export function addTransfer(program: Command): void {
     )
   program
     .command('share')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .description('print a gonk:// link another person can clone')
     .action(
       task((session: Session, dataset: string) =>
         session.withNode(async (api) => {
           const result = await api.share(dataset)
           session.output.result(result, () => result.link)
+          const doubt = doubtOf(result.link)
+          if (doubt !== undefined) session.output.note(doubt)
         }),
       ),
     )
@@ -46,7 +51,7 @@ export function addTransfer(program: Command): void {
 function addLocal(program: Command): void {
   program
     .command('checkout')
-    .argument('<dataset>', 'name, id or unique prefix; DATASET@TAG for a release')
+    .addArgument(datasetArgument({ tag: true }))
     .argument('<dir>')
     .description('write the accepted files into a directory')
     .action(
@@ -66,7 +71,7 @@ function addLocal(program: Command): void {
     )
   program
     .command('verify')
-    .argument('<dataset>', 'name, id or unique prefix')
+    .addArgument(datasetArgument())
     .description(
       'check every signature, hash, rule and block again; exit status 1 when one is wrong',
     )
@@ -89,8 +94,23 @@ function addLocal(program: Command): void {
     .addHelpText('after', examples(['gonk-node gc']))
 }
 
+/** Why a link will not do for somebody else; undefined when it may. */
+function doubtOf(link: string): string | undefined {
+  const peers = new URLSearchParams(link.split('?')[1]).getAll('peer')
+  if (peers.length === 0) {
+    return 'no daemon runs, so the link names no peer; `gonk-node start`, then share again'
+  }
+  if (peers.some((peer) => !/^\/(ip4\/127\.|ip6\/::1\/)/.test(peer))) return undefined
+  return 'only this machine can reach the node; for others start it with --listen /ip4/0.0.0.0/tcp/4050'
+}
+
 async function clone(session: Session, ref: string, options: CloneOptions): Promise<void> {
-  const { peer, name, pinOnly } = options
+  const { peer, name, pinOnly, anchor } = options
+  if (anchor !== undefined) {
+    throw new GonkError('UNSUPPORTED', 'there are no checkpoints to anchor a clone to yet', {
+      hint: 'leave out --anchor: the whole history is fetched and verified',
+    })
+  }
   const request = {
     ref,
     ...(peer === undefined ? {} : { peers: peer }),

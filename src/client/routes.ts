@@ -33,6 +33,7 @@ export const apiPrefix = '/api/v1'
 export const rest = '...'
 
 const text = { type: 'string', minLength: 1, maxLength: 4096 } as const
+const optionalText = { type: 'string', maxLength: 4096 } as const
 const longText = { type: 'string', maxLength: 65_536 } as const
 const flag = { type: 'boolean' } as const
 const key = { type: 'string', pattern: '^[0-9a-f]{64}$' } as const
@@ -87,7 +88,7 @@ export const routes: { readonly [Method in keyof NodeApi]: Route } = {
     fields: {
       ...dataset,
       paths: { ...listOf(text, 100_000), minItems: 1 },
-      prefix: text,
+      prefix: optionalText,
       meta: longText,
       accept: flag,
     },

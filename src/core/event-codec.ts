@@ -223,6 +223,7 @@ function decodeCanonical(block: Uint8Array): Plain {
 /** No floats, big integers, links or deep nesting, also where this version reads nothing. */
 function checkPlain(value: unknown, depth: number): void {
   if (depth > limits.eventDepthMax) refuse('nested too deep', 'limit-exceeded')
+  if (typeof value === 'string') checkText(value)
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return
   if (value instanceof Uint8Array || Number.isSafeInteger(value)) return
   if (Array.isArray(value)) {
@@ -232,7 +233,15 @@ function checkPlain(value: unknown, depth: number): void {
   if (typeof value !== 'object' || Object.getPrototypeOf(value) !== Object.prototype) {
     refuse('a value that events may not hold')
   }
-  for (const entry of Object.values(value)) checkPlain(entry, depth + 1)
+  for (const [key, entry] of Object.entries(value)) {
+    checkText(key)
+    checkPlain(entry, depth + 1)
+  }
+}
+
+/** Many decoders drop a byte order mark: a text that begins with one has no form all agree on. */
+function checkText(text: string): void {
+  if (text.startsWith('\ufeff')) refuse('a byte order mark', 'not-canonical')
 }
 
 function eventOf(wire: Plain, block: Uint8Array, id: EventId): Event {

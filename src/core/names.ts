@@ -19,6 +19,8 @@ export function namePathProblem(name: string): string | undefined {
     const code = character.codePointAt(0) as number
     if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return 'control character'
     if (character === '\\') return 'backslash'
+    // Decoders of text drop it where a segment begins, and the directory would be another one.
+    if (code === 0xfeff) return 'byte order mark'
   }
   return undefined
 }

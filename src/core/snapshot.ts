@@ -51,7 +51,8 @@ export interface Snapshot {
 type Plain = Record<string, unknown>
 
 const FORMAT_VERSION = 1
-const HEADS_MAX = 1_024
+/** A block that lists so many heads may leave out others. */
+export const HEADS_MAX = 1_024
 const OWNERS_MAX = 4_096
 const SNAPSHOT_BYTES_MAX = 512 * 1024
 const DAG_PB = 0x70

@@ -7,7 +7,7 @@ import { GonkError } from '../core/errors.ts'
 import type { NodeApi } from '../api/types.ts'
 import { apiPlugin } from './api/plugin.ts'
 import { checkHost } from './auth.ts'
-import { sendProblem } from './errors.ts'
+import { answerClientError, pathOf, sendProblem } from './errors.ts'
 
 export interface ServerOptions {
   /** Bearer token of the native API. */
@@ -36,23 +36,29 @@ export function buildServer(api: NodeApi, options: ServerOptions): FastifyInstan
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: 'idle',
     exposeHeadRoutes: false,
+    // What fails before a route is found: paths that cannot be read, requests that are none.
+    frameworkErrors: sendProblem,
+    clientErrorHandler: answerClientError,
     routerOptions: { maxParamLength: PARAM_LENGTH_MAX },
     // Unknown fields are refused, not dropped; only the strings of a query become numbers.
     ajv: { customOptions: { removeAdditional: false, coerceTypes: true, useDefaults: false } },
   })
   app.setErrorHandler(sendProblem)
   app.setNotFoundHandler((request) => {
-    throw new GonkError('NOT_FOUND', `there is no ${request.method} ${request.url}`)
+    throw new GonkError('NOT_FOUND', `there is no ${request.method} ${pathOf(request)}`)
   })
   app.addHook('onRequest', async (request) => checkHost(request.headers.host, hosts))
   app.addHook('onResponse', async (request, reply) => {
-    const { method, url } = request
-    const fields = { method, url, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }
+    const { method } = request
+    const path = pathOf(request)
+    const fields = { method, path, status: reply.statusCode, ms: Math.round(reply.elapsedTime) }
     request.log.debug(fields, 'answered')
   })
   app.addHook('preClose', async () => stopping.abort())
 
   app.get('/healthz', async () => ({ ok: true, version: options.version }))
+  // The node is open before the server listens, and Fastify answers 503 while it stops.
+  app.get('/readyz', async () => ({ ready: true }))
   app.get('/', async (_request, reply) => {
     reply.type('text/plain; charset=utf-8')
     return `gonk-node ${options.version} runs here. The API is at ${apiPrefix}.\n`

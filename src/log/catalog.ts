@@ -1,9 +1,9 @@
 // Which datasets this home holds, and under which ordinal their tables are.
-import type { DatasetId, EventId } from '../core/ids.ts'
-import { hexOf } from '../core/ids.ts'
+import { GonkError } from '../core/errors.ts'
+import { type DatasetId, type EventId, hexOf, textOfEventId } from '../core/ids.ts'
 import { type Database, DATABASE_FORMAT, del, put } from './database.ts'
 import { DatasetLog } from './dataset-log.ts'
-import { datasetPrefix, hex, homeKey, rangeOf, type Table, tables } from './keys.ts'
+import { datasetPrefix, hex, homeKey, rangeOf, type Table, tables, u32 } from './keys.ts'
 import { decodeRow, encodeRow } from './rows.ts'
 
 export interface DatasetRow {
@@ -29,6 +29,7 @@ type Changed<T> = { [K in keyof T]?: T[K] | undefined }
 const HOME_TABLES = new Set<Table>([
   'home',
   'datasets',
+  'forgotten',
   'events',
   'nodes',
   'held',
@@ -39,7 +40,10 @@ const HOME_TABLES = new Set<Table>([
 export class Catalog {
   readonly #db: Database
   readonly #entries: Map<DatasetId, CatalogEntry>
+  /** Ordinals of datasets that were forgotten and whose rows are still here. */
+  readonly #forgotten = new Map<DatasetId, number>()
   #nextOrdinal: number
+  #lastTask: Promise<unknown> = Promise.resolve()
 
   private constructor(db: Database, entries: Map<DatasetId, CatalogEntry>, nextOrdinal: number) {
     this.#db = db
@@ -47,6 +51,7 @@ export class Catalog {
     this.#nextOrdinal = nextOrdinal
   }
 
+  /** Ends first what a crash left of a dataset that was being forgotten. */
   static async open(db: Database): Promise<Catalog> {
     const entries = new Map<DatasetId, CatalogEntry>()
     for await (const [key, value] of db.iterator(rangeOf(homeKey('datasets')))) {
@@ -55,7 +60,12 @@ export class Catalog {
     }
     const home = await db.get(homeKey('home'))
     const { nextOrdinal } = decodeRow<{ nextOrdinal: number }>(home as Uint8Array)
-    return new Catalog(db, entries, nextOrdinal)
+    const catalog = new Catalog(db, entries, nextOrdinal)
+    for await (const [key, id] of db.iterator(rangeOf(homeKey('forgotten')))) {
+      catalog.#forgotten.set(hexOf(id) as DatasetId, Buffer.from(key).readUInt32BE(1))
+    }
+    for (const id of [...catalog.#forgotten.keys()]) await catalog.#sweep(id)
+    return catalog
   }
 
   list(): CatalogEntry[] {
@@ -70,42 +80,77 @@ export class Catalog {
     return new DatasetLog(this.#db, entry.id, entry.ordinal)
   }
 
-  async create(id: DatasetId, row: Omit<DatasetRow, 'ordinal'>): Promise<CatalogEntry> {
-    const entry = { ...row, ordinal: this.#nextOrdinal++, id }
-    const home = { format: DATABASE_FORMAT, nextOrdinal: this.#nextOrdinal }
-    const writes = [put(homeKey('home'), encodeRow(home)), this.#write(entry)]
-    await this.#db.batch(writes, { sync: true } as object)
-    this.#entries.set(id, entry)
-    return entry
+  /** Throws EXISTS. */
+  create(id: DatasetId, row: Omit<DatasetRow, 'ordinal'>): Promise<CatalogEntry> {
+    return this.#inTurn(async () => {
+      if (this.#entries.has(id)) throw new GonkError('EXISTS', `${textOfEventId(id)} is here already`)
+      // Events are kept by id alone: those that are yet to go would be taken for the new ones.
+      await this.#sweep(id)
+      const entry = { ...row, ordinal: this.#nextOrdinal++, id }
+      const home = { format: DATABASE_FORMAT, nextOrdinal: this.#nextOrdinal }
+      const writes = [put(homeKey('home'), encodeRow(home)), this.#write(entry)]
+      await this.#db.batch(writes, { sync: true } as object)
+      this.#entries.set(id, entry)
+      return entry
+    })
   }
 
-  async update(id: DatasetId, change: Changed<Omit<DatasetRow, 'ordinal'>>): Promise<CatalogEntry> {
-    const merged = { ...(this.#entries.get(id) as CatalogEntry), ...change }
-    const entry = Object.fromEntries(
-      Object.entries(merged).filter(([, value]) => value !== undefined),
-    ) as unknown as CatalogEntry
-    await this.#db.batch([this.#write(entry)], { sync: true } as object)
-    this.#entries.set(id, entry)
-    return entry
+  /** Throws NOT_FOUND when the dataset was forgotten meanwhile. */
+  update(id: DatasetId, change: Changed<Omit<DatasetRow, 'ordinal'>>): Promise<CatalogEntry> {
+    return this.#inTurn(async () => {
+      const before = this.#entries.get(id)
+      if (!before) throw new GonkError('NOT_FOUND', `no dataset ${textOfEventId(id)}`)
+      const entry = Object.fromEntries(
+        Object.entries({ ...before, ...change }).filter(([, value]) => value !== undefined),
+      ) as unknown as CatalogEntry
+      await this.#db.batch([this.#write(entry)], { sync: true } as object)
+      this.#entries.set(id, entry)
+      return entry
+    })
   }
 
-  /** Forgets the dataset first and drops its rows after: a crash leaves garbage, not half a dataset. */
-  async remove(id: DatasetId): Promise<void> {
-    const entry = this.#entries.get(id)
-    if (!entry) return
-    const log = this.logOf(entry)
-    await this.#db.batch([del(homeKey('datasets', hex(id)))], { sync: true } as object)
-    this.#entries.delete(id)
+  /**
+   * Forgets the dataset, so that nothing finds it any more, and then drops its rows: what a crash
+   * leaves of them goes when the home is opened.
+   * @param close is waited for in between: nothing writes rows of the dataset afterwards.
+   */
+  remove(id: DatasetId, close: () => Promise<void> = async () => {}): Promise<void> {
+    return this.#inTurn(async () => {
+      const entry = this.#entries.get(id)
+      if (!entry) return
+      const forget = [
+        del(homeKey('datasets', hex(id))),
+        put(homeKey('forgotten', u32(entry.ordinal)), hex(id)),
+      ]
+      await this.#db.batch(forget, { sync: true } as object)
+      this.#entries.delete(id)
+      this.#forgotten.set(id, entry.ordinal)
+      await close()
+      await this.#sweep(id)
+    })
+  }
+
+  async #sweep(id: DatasetId): Promise<void> {
+    const ordinal = this.#forgotten.get(id)
+    if (ordinal === undefined) return
     let deletions = []
-    for await (const [, event] of log.arrivals()) {
+    for await (const [, event] of new DatasetLog(this.#db, id, ordinal).arrivals()) {
       deletions.push(del(homeKey('events', hex(event as EventId))))
       if (deletions.length >= 1_000) await this.#db.batch(deletions.splice(0))
     }
     await this.#db.batch(deletions)
     for (const name of Object.keys(tables)) {
       if (HOME_TABLES.has(name as Table)) continue
-      await this.#db.clear(rangeOf(datasetPrefix(name as Table, entry.ordinal)))
+      await this.#db.clear(rangeOf(datasetPrefix(name as Table, ordinal)))
     }
+    await this.#db.del(homeKey('forgotten', u32(ordinal)))
+    this.#forgotten.delete(id)
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#lastTask.then(task)
+    this.#lastTask = result.catch(() => {})
+    return result
   }
 
   #write(entry: CatalogEntry) {

@@ -39,6 +39,14 @@ export class ContentIndex {
     return false
   }
 
+  /** Whether an object that is none of these holds the content. */
+  async isAcceptedBesides(content: Uint8Array, objects: ReadonlySet<ObjectId>): Promise<boolean> {
+    for await (const key of this.#db.keys(rangeOf(this.#key('accepted', content)))) {
+      if (!objects.has(hexOf(key.subarray(key.length - 32)) as ObjectId)) return true
+    }
+    return false
+  }
+
   async *allAccepted(): AsyncIterable<Uint8Array> {
     for await (const key of this.#db.keys(rangeOf(this.#key('accepted')))) {
       yield key.slice(DATASET_PREFIX_BYTES, key.length - 32)

@@ -316,15 +316,13 @@ export class DatasetLog {
 
   // ---- journals: work for the snapshot
 
-  async journal<T>(
+  /** Entries, oldest first. */
+  async *journal<T>(
     table: 'stateJournal' | 'eventJournal',
-    limit: number,
-  ): Promise<{ key: Uint8Array; entry: T }[]> {
-    const entries: { key: Uint8Array; entry: T }[] = []
-    for await (const [key, value] of this.#db.iterator({ ...rangeOf(this.#key(table)), limit })) {
-      entries.push({ key, entry: decodeRow<T>(value) })
+  ): AsyncIterable<{ key: Uint8Array; entry: T }> {
+    for await (const [key, value] of this.#db.iterator(rangeOf(this.#key(table)))) {
+      yield { key, entry: decodeRow<T>(value) }
     }
-    return entries
   }
 
   appendJournal(table: 'stateJournal' | 'eventJournal', number: number, entry: unknown): Write {

@@ -7,6 +7,8 @@ export const tables = {
   home: 'h',
   /** dataset id → dataset row. */
   datasets: 'd',
+  /** ordinal → id of a dataset that was forgotten, until its rows are gone. */
+  forgotten: 'g',
   /** event id → signed block. */
   events: 'e',
   /** CID bytes → block of a trie, a `files/` directory or a snapshot. */
@@ -67,7 +69,7 @@ export const tables = {
 export type Table = keyof typeof tables
 
 const NONE = new Uint8Array(0)
-const decoder = new TextDecoder()
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 const letters = Object.fromEntries(
   Object.entries(tables).map(([table, letter]) => [table, Buffer.from(letter)]),
 ) as unknown as Record<Table, Uint8Array>

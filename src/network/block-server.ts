@@ -5,7 +5,14 @@ import type { CID } from 'multiformats/cid'
 import { CID_BYTES, type DatasetId, eventIdOfCidBytes } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import type { NetworkHandlers, PeerId } from '../ports.ts'
-import { BATCH_COUNT_MAX, COUNT_BYTES, END, HEAD_BYTES, MISSING, readWireCid } from './block-wire.ts'
+import {
+  BATCH_COUNT_MAX,
+  COUNT_BYTES,
+  END,
+  HEAD_BYTES,
+  MISSING,
+  readWireCid,
+} from './block-wire.ts'
 import type { PeerConduct } from './conduct.ts'
 import { ProtocolFault } from './failures.ts'
 import { StreamReader, writeBytes } from './streams.ts'

@@ -21,8 +21,7 @@ const DIGEST_BYTES = 32
 
 /** @returns undefined unless the CID is one this protocol can carry */
 export function wireCid(cid: CID): Uint8Array | undefined {
-  const ok =
-    cid.version === 1 && cid.code < 0x80 && isSha256(cid) && cid.bytes.length === CID_BYTES
+  const ok = cid.version === 1 && cid.code < 0x80 && isSha256(cid) && cid.bytes.length === CID_BYTES
   return ok ? cid.bytes : undefined
 }
 

@@ -51,7 +51,9 @@ export class Directory {
     const signal = AbortSignal.timeout(this.#options.provideTimeoutMs)
     this.#host.services.dht
       .cancelReprovide(cidOfEventId(dataset), { signal })
-      .catch((error: unknown) => this.#log.debug({ dataset, error: String(error) }, 'not withdrawn'))
+      .catch((error: unknown) =>
+        this.#log.debug({ dataset, error: String(error) }, 'not withdrawn'),
+      )
   }
 
   /** More peers can be told now than the last time. */

@@ -1,68 +1,26 @@
 // The Network port on libp2p: life cycle, connections and who is told of them. The protocols
 // themselves are in rpc.ts, block-server.ts, block-client.ts and gossip.ts.
 import type { Connection, IdentifyResult, Libp2p, Stream } from '@libp2p/interface'
-import { type Multiaddr, multiaddr as parseMultiaddr } from '@multiformats/multiaddr'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import type { CID } from 'multiformats/cid'
 import { GonkError } from '../core/errors.ts'
 import type { DatasetId } from '../core/ids.ts'
-import type {
-  AbortOptions,
-  Logger,
-  Network,
-  NetworkHandlers,
-  PeerId,
-  PeerInfo,
-} from '../ports.ts'
-import { blockClientLimits, type FetchedBlock, fetchBlocks } from './block-client.ts'
-import { blockServerLimits, serveBlocks } from './block-server.ts'
-import { conductDefaults, type ConductOptions, PeerConduct } from './conduct.ts'
+import type { AbortOptions, Logger, Network, NetworkHandlers, PeerId, PeerInfo } from '../ports.ts'
+import { parseAddress, peerOf } from './address.ts'
+import { type FetchedBlock, fetchBlocks } from './block-client.ts'
+import { serveBlocks } from './block-server.ts'
+import { conductDefaults, PeerConduct } from './conduct.ts'
 import { startDeadline } from './deadline.ts'
-import { Directory, directoryDefaults, type DirectoryOptions } from './directory.ts'
+import { Directory, directoryDefaults } from './directory.ts'
 import { abortError, openConnection, peerError, ProtocolFault } from './failures.ts'
 import { createGate } from './gate.ts'
 import { Gossip, topicOf } from './gossip.ts'
 import { createHost, type Host, type HostServices } from './host.ts'
 import { followNewest } from './liveness.ts'
-import { NamedPeers, redialDefaults, type RedialOptions } from './named-peers.ts'
-import { RpcClient, rpcLimits, serveRequests } from './rpc.ts'
+import { NamedPeers, redialDefaults } from './named-peers.ts'
+import { networkLimits, type NetworkLimits, type NetworkOptions } from './options.ts'
+import { RpcClient, serveRequests } from './rpc.ts'
 import { BLOCKS_PROTOCOL, SYNC_PROTOCOL, syncVersions, versionMismatch } from './versions.ts'
-
-export interface NetworkOptions {
-  /** 32 bytes: the seed of the Ed25519 key behind the peer id. */
-  readonly seed: Uint8Array
-  /** Multiaddrs to listen on. Empty: this node only dials, and announces nothing. @default [] */
-  readonly listen?: readonly string[]
-  /** Peers kept connected from the start, dialled again for ever. @default [] */
-  readonly peers?: readonly string[]
-  /** Peer ids that may connect or be dialled. @default everybody */
-  readonly allow?: readonly PeerId[]
-  /** Whether an address heard from another peer may be dialled. @default every address */
-  readonly mayDial?: (multiaddr: string) => boolean
-  /** @default 256 */
-  readonly connectionsMax?: number
-  /** Time for dialling one address, in ms. @default 10,000 */
-  readonly dialTimeoutMs?: number
-  /** A connection on which nothing comes for so long, in ms, is ended. @default 30,000 */
-  readonly silenceMs?: number
-  readonly limits?: Partial<NetworkLimits>
-  readonly conduct?: Partial<ConductOptions>
-  readonly redial?: Partial<RedialOptions>
-  readonly directory?: Partial<DirectoryOptions>
-}
-
-export type NetworkLimits = typeof rpcLimits &
-  typeof blockServerLimits &
-  typeof blockClientLimits & {
-    /** Streams of blocks one peer may have open here. */
-    readonly blockStreamsMax: number
-  }
-
-const networkLimits: NetworkLimits = {
-  ...blockServerLimits,
-  ...blockClientLimits,
-  ...rpcLimits,
-  blockStreamsMax: 4,
-}
 
 /** A network that is not started: nothing listens or dials before `start`. */
 export async function createNetwork(
@@ -432,18 +390,4 @@ export class Libp2pNetwork implements Network {
     const { protocols } = await this.#host.peerStore.get(id)
     return versionMismatch(peer, protocols)
   }
-}
-
-function parseAddress(text: string): Multiaddr {
-  try {
-    const address = parseMultiaddr(text)
-    if (address.getComponents().some(({ name }) => name === 'tcp')) return address
-  } catch (error) {
-    throw new GonkError('BAD_ADDRESS', `not a multiaddr: ${text}`, { cause: error })
-  }
-  throw new GonkError('BAD_ADDRESS', `not a TCP address: ${text}`)
-}
-
-function peerOf(address: Multiaddr): PeerId | undefined {
-  return address.getComponents().find(({ name }) => name === 'p2p')?.value
 }

@@ -212,11 +212,35 @@ export class RpcClient {
     body: Uint8Array,
     signal: AbortSignal,
   ): Promise<Uint8Array> {
-    const open = this.#reuse(streams) ?? (await this.#open(peer, signal))
+    const kept = this.#reuse(streams)
+    if (kept !== undefined) {
+      const answer = await this.#exchange(peer, streams, kept, body, signal)
+      if (answer !== undefined) return answer
+      // A server ends a stream only between requests, so it has not taken this one.
+    }
+    const fresh = await this.#open(peer, signal)
+    const answer = await this.#exchange(peer, streams, fresh, body, signal)
+    if (answer === undefined) throw new StreamEndedError('the peer ended the stream')
+    return answer
+  }
+
+  /** @returns undefined when the peer ended the stream before a byte of an answer */
+  async #exchange(
+    peer: PeerId,
+    streams: PeerStreams,
+    open: OpenStream,
+    body: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
     try {
       const { requestTimeoutMs, responseBytesMax } = this.#limits
       await writeBytes(open.stream, withLength(body), requestTimeoutMs, signal)
-      const length = readUint32(await open.reader.read(4, requestTimeoutMs, signal))
+      const head = await open.reader.readOrEnd(4, requestTimeoutMs, signal)
+      if (head === undefined) {
+        this.#drop(open)
+        return undefined
+      }
+      const length = readUint32(head)
       if (length > responseBytesMax) {
         throw new ProtocolFault('TOO_LARGE', `an answer of ${length} bytes`)
       }

@@ -51,7 +51,11 @@ export class StreamReader {
    * A copy of the next `count` bytes.
    * @throws StreamTimeoutError, StreamEndedError, what reset the stream, or the signal's reason
    */
-  async read(count: number, timeoutMs: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  async read(
+    count: number,
+    timeoutMs: number,
+    signal?: AbortSignal,
+  ): Promise<Uint8Array<ArrayBuffer>> {
     if (this.#bytes < count) {
       if (!(await this.#wait(count, timeoutMs, signal))) {
         throw new StreamEndedError('the stream ended in the middle of a message')
@@ -156,7 +160,7 @@ export class StreamReader {
 
   /** Copied, because a view would keep the muxer's whole frame alive for as long as a block is held. */
   #take(count: number): Uint8Array<ArrayBuffer> {
-    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(count).buffer)
+    const bytes = uninitialised(count)
     let filled = 0
     let used = 0
     while (filled < count) {

@@ -16,8 +16,9 @@ import { objectRowOf } from '../core/objects.ts'
 import type { AcceptDate, Decision, NameClaim, ObjectRow, Version } from '../core/state.ts'
 import type { Write } from '../log/database.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
-import type { ProposalRow } from '../log/rows.ts'
+import type { ProposalRow, ReviewRow } from '../log/rows.ts'
 import { assert } from './assert.ts'
+import type { Fresh } from './fresh.ts'
 import { type ClaimChange, claimWrites } from './claim-writes.ts'
 
 export interface StateCounts {
@@ -40,6 +41,7 @@ export interface DeriveNeeds {
   readonly sha256: Sha256
   readonly frozen: FrozenPrefix
   readonly proposal: (id: EventId) => Promise<Proposal | undefined>
+  readonly fresh: Fresh
   /** Which files are complete here. */
   readonly areHeld: (contents: readonly Uint8Array[]) => Promise<boolean[]>
 }
@@ -52,7 +54,7 @@ export interface Derived {
 
 /** Operations and proposals of one batch: bounds memory and the length of one write. */
 const OPERATIONS_PER_BATCH = 4_000
-const PROPOSALS_PER_BATCH = 64
+const PROPOSALS_PER_BATCH = 256
 
 /**
  * One batch of derivation. `journalNumber` is used for its journal entry.
@@ -64,21 +66,18 @@ export async function deriveBatch(
   journalNumber: number,
 ): Promise<Derived | undefined> {
   const { log } = needs
-  const dirty = await log.dirty(PROPOSALS_PER_BATCH)
+  const dirty = await dirtyProposals(needs)
   if (dirty.length === 0) return undefined
   const writes: Write[] = []
   const changes = new Map<ObjectId, VersionChange[]>()
-  const done: EventId[] = []
-  let operations = 0
-  for (const id of dirty) {
-    if (operations > OPERATIONS_PER_BATCH) break
-    operations += await deriveProposal(needs, id, changes, writes)
-    writes.push(log.setDirty(id, false))
-    done.push(id)
+  for (const [i, judged] of (await judge(needs, dirty)).entries()) {
+    writes.push(log.setDirty(dirty[i] as EventId, false))
+    if (judged) decideProposal(needs, judged, changes, writes)
   }
   const after = await deriveObjects(needs, changes, counts, journalNumber, writes)
   await log.commit(writes)
-  return { proposals: done, objects: [...changes.keys()], counts: after }
+  needs.fresh.forget(dirty)
+  return { proposals: dirty, objects: [...changes.keys()], counts: after }
 }
 
 interface VersionChange {
@@ -86,31 +85,66 @@ interface VersionChange {
   readonly accepted: boolean
 }
 
+/** The next proposals to derive, with a bounded number of operations but at least one. */
+async function dirtyProposals({ log, fresh }: DeriveNeeds): Promise<EventId[]> {
+  const ids = fresh.dirty
+    ? [...fresh.dirty].slice(0, PROPOSALS_PER_BATCH)
+    : await log.dirty(PROPOSALS_PER_BATCH)
+  if (ids.length === 0) fresh.dirty = new Set()
+  const unread = ids.filter((id) => !fresh.rows.has(id))
+  const rows = await log.proposals(unread)
+  for (const [i, row] of rows.entries()) if (row) fresh.rows.set(unread[i] as EventId, row)
+  let operations = 0
+  return ids.filter((id, i) => {
+    operations += fresh.rows.get(id)?.operations ?? 0
+    return i === 0 || operations <= OPERATIONS_PER_BATCH
+  })
+}
+
+/** A proposal with all that decides about it. */
+interface Judged {
+  readonly proposal: Proposal
+  readonly row: ProposalRow
+  readonly reviews: readonly (ReviewRow & { valid: boolean })[]
+}
+
+/** @returns undefined for proposals that are not here. */
+async function judge(
+  { log, fresh, proposal }: DeriveNeeds,
+  ids: readonly EventId[],
+): Promise<(Judged | undefined)[]> {
+  const [proposals, reviews] = await Promise.all([
+    Promise.all(ids.map((id) => proposal(id))),
+    Promise.all(ids.map(async (id) => fresh.reviews.get(id) ?? log.reviewsOf(id))),
+  ])
+  const events = [...new Set(reviews.flat().map((review) => review.event))]
+  const areVoid = await log.areVoid(events)
+  const voids = new Set(events.filter((_, i) => areVoid[i] === true))
+  return ids.map((id, i) => {
+    const row = fresh.rows.get(id)
+    const found = proposals[i]
+    if (row === undefined || found === undefined) return undefined
+    const valid = (reviews[i] ?? []).map((each) => ({ ...each, valid: !voids.has(each.event) }))
+    return { proposal: found, row, reviews: valid }
+  })
+}
+
 /** Decides a proposal anew and collects the versions that came, went or changed their date. */
-async function deriveProposal(
+function decideProposal(
   needs: DeriveNeeds,
-  id: EventId,
+  { proposal, row, reviews }: Judged,
   changes: Map<ObjectId, VersionChange[]>,
   writes: Write[],
-): Promise<number> {
+): void {
   const { log } = needs
-  const [row, proposal, reviews] = await Promise.all([
-    log.proposal(id),
-    needs.proposal(id),
-    log.reviewsOf(id),
-  ])
-  if (row === undefined || proposal === undefined) return 0
-  const voids = await log.areVoid(reviews.map((review) => review.event))
-  const judged = reviews.map((review, i) => ({ ...review, valid: voids[i] !== true }))
-  const decisions = decide(row.operations, judged)
+  const decisions = decide(row.operations, reviews)
   collect(needs, proposal, row.decisions, decisions, changes)
   const next: ProposalRow = { ...row, decisions }
-  writes.push(log.putProposal(id, next))
+  writes.push(log.putProposal(proposal.id, next))
   const wasPending = isPending(row)
   if (wasPending !== isPending(next)) {
-    writes.push(log.setPending(id, row.arrival, isPending(next)))
+    writes.push(log.setPending(proposal.id, row.arrival, isPending(next)))
   }
-  return row.operations
 }
 
 export function isPending(row: ProposalRow): boolean {
@@ -169,7 +203,7 @@ async function deriveObjects(
   const { log, frozen } = needs
   const ids = [...changes.keys()]
   const rows = await log.versions(ids)
-  const wanted = new Map<string, { content: Uint8Array; sizeBytes: number }>()
+  const contents = new ContentChanges()
   const claims: ClaimChange[] = []
   let total = counts
   ids.forEach((id, i) => {
@@ -179,16 +213,12 @@ async function deriveObjects(
     const before = objectRowOf(id, stored, frozen)
     const after = objectRowOf(id, next, frozen)
     writes.push(log.putVersions(id, next))
-    writes.push(...indexWrites(log, before, after), ...contentWrites(log, before, after, wanted))
+    writes.push(...indexWrites(log, before, after), ...contents.writesFor(log, before, after))
     claims.push({ before: before.claim, after: after.claim })
     total = counted(counted(total, before, -1), after, 1)
   })
   const names = await claimWrites(log, claims, writes)
-  const contents = [...wanted.values()]
-  const held = await needs.areHeld(contents.map(({ content }) => content))
-  contents.forEach(({ content, sizeBytes }, i) => {
-    if (held[i] !== true) writes.push(log.contents.setLacking(content, sizeBytes))
-  })
+  writes.push(...(await lackingWrites(needs, contents)))
   if (ids.length > 0) {
     const entry: StateJournalEntry = {
       objects: ids.map((id) => Buffer.from(id, 'hex')),
@@ -210,7 +240,10 @@ function applied(versions: readonly Version[], changes: readonly VersionChange[]
 
 function indexWrites(log: DatasetLog, before: ObjectRow, after: ObjectRow): Write[] {
   const writes: Write[] = []
-  for (const [row, isHeld] of [[before, false], [after, true]] as const) {
+  for (const [row, isHeld] of [
+    [before, false],
+    [after, true],
+  ] as const) {
     const content = row.current?.content
     const head = row.heads[0]
     if (content === undefined || head === undefined) continue
@@ -221,29 +254,57 @@ function indexWrites(log: DatasetLog, before: ObjectRow, after: ObjectRow): Writ
   return writes
 }
 
-/** Keeps the index of accepted content, and collects what has become accepted. */
-function contentWrites(
-  log: DatasetLog,
-  before: ObjectRow,
-  after: ObjectRow,
-  wanted: Map<string, { content: Uint8Array; sizeBytes: number }>,
-): Write[] {
-  const old = contentsOf(before)
-  const now = contentsOf(after)
+interface Content {
+  readonly content: Uint8Array
+  readonly sizeBytes: number
+}
+
+/** What accepted content the objects of a batch name anew, and what they name no more. */
+class ContentChanges {
+  readonly wanted = new Map<string, Content>()
+  readonly dropped = new Map<string, { content: Uint8Array; by: Set<ObjectId> }>()
+
+  /** Notes one object's changes. @returns the writes for the index of accepted content. */
+  writesFor({ contents }: DatasetLog, before: ObjectRow, after: ObjectRow): Write[] {
+    const old = contentsOf(before)
+    const now = contentsOf(after)
+    const writes: Write[] = []
+    for (const [key, { content }] of old) {
+      if (now.has(key)) continue
+      writes.push(contents.setAccepted(content, before.id, false))
+      const dropped = this.dropped.get(key) ?? { content, by: new Set() }
+      this.dropped.set(key, dropped)
+      dropped.by.add(before.id)
+    }
+    for (const [key, entry] of now) {
+      if (old.has(key)) continue
+      writes.push(contents.setAccepted(entry.content, after.id, true))
+      this.wanted.set(key, entry)
+    }
+    return writes
+  }
+}
+
+/** Accepted content that is not here is lacking; what no object names any more is not. */
+async function lackingWrites(
+  { log, areHeld }: DeriveNeeds,
+  { wanted, dropped }: ContentChanges,
+): Promise<Write[]> {
   const writes: Write[] = []
-  for (const [key, { content }] of old) {
-    if (!now.has(key)) writes.push(log.contents.setAccepted(content, before.id, false))
+  for (const [key, { content, by }] of dropped) {
+    if (wanted.has(key) || (await log.contents.isAcceptedBesides(content, by))) continue
+    writes.push(log.contents.setLacking(content, undefined))
   }
-  for (const [key, entry] of now) {
-    if (old.has(key)) continue
-    writes.push(log.contents.setAccepted(entry.content, after.id, true))
-    wanted.set(key, entry)
-  }
+  const list = [...wanted.values()]
+  const held = await areHeld(list.map(({ content }) => content))
+  list.forEach(({ content, sizeBytes }, i) => {
+    if (held[i] !== true) writes.push(log.contents.setLacking(content, sizeBytes))
+  })
   return writes
 }
 
-function contentsOf(row: ObjectRow) {
-  const contents = new Map<string, { content: Uint8Array; sizeBytes: number }>()
+function contentsOf(row: ObjectRow): Map<string, Content> {
+  const contents = new Map<string, Content>()
   for (const { value } of row.versions) {
     if (value?.content === undefined) continue
     const { content, sizeBytes } = value

@@ -41,13 +41,28 @@ export interface BringOptions extends AbortOptions {
 }
 
 const FILES_PER_ROUND = 1_000
+/**
+ * A peer passes news on before it has the files of it, and may lack them for long. So it is asked again,
+ * with pauses that double until something comes.
+ */
+const RETRY_MIN_MS = 1_000
+const RETRY_MAX_MS = 10 * 60_000
+
+/** What goes on in the background for one dataset. */
+interface Keeping {
+  prefetch: boolean
+  /** Something may have changed since the last look. */
+  again: boolean
+  /** Ends the pause before the next look. */
+  wake: () => void
+}
 
 export class FileKeeper {
   /** `shared` while files come in; `exclusive` for the collector. */
   readonly gate = new Gate()
   readonly #needs: KeeperNeeds
   readonly #options: KeeperOptions
-  readonly #running = new Map<DatasetId, { again: boolean }>()
+  readonly #running = new Map<DatasetId, Keeping>()
   readonly #stop = new AbortController()
   #tasks = new Set<Promise<void>>()
 
@@ -97,7 +112,8 @@ export class FileKeeper {
 
   /**
    * Gets every block of the files here, from this node's store and from peers. Every block is read
-   * and checked against its CID: what was damaged on disk is fetched again.
+   * and checked against its CID: what was damaged on disk is fetched again. Call inside `gate.shared`,
+   * and stay there until something keeps the files.
    * @returns the files that could not be had.
    */
   async bringHere(
@@ -105,16 +121,14 @@ export class FileKeeper {
     wanted: readonly WantedContent[],
     options: BringOptions = {},
   ): Promise<CID[]> {
-    return this.gate.shared(async () => {
-      const lacking: WantedContent[] = []
-      for (const content of wanted) if (!(await this.#isWhole(content.cid))) lacking.push(content)
-      const isHeld = await this.#needs.held.areHeld(wanted.map(({ cid }) => cid.bytes))
-      const whole = wanted.filter((content, i) => isHeld[i] !== true && !lacking.includes(content))
-      await this.hold(whole.map(({ cid }) => cid))
-      if (lacking.length === 0) return []
-      const result = await this.#fetch(dataset, lacking, options)
-      return [...result.missing, ...result.invalid]
-    })
+    const lacking: WantedContent[] = []
+    for (const content of wanted) if (!(await this.#isWhole(content.cid))) lacking.push(content)
+    const isHeld = await this.#needs.held.areHeld(wanted.map(({ cid }) => cid.bytes))
+    const whole = wanted.filter((content, i) => isHeld[i] !== true && !lacking.includes(content))
+    await this.hold(whole.map(({ cid }) => cid))
+    if (lacking.length === 0) return []
+    const result = await this.#fetch(dataset, lacking, options)
+    return [...result.missing, ...result.invalid]
   }
 
   async #isWhole(file: CID): Promise<boolean> {
@@ -197,34 +211,52 @@ export class FileKeeper {
   poke(replica: Replica, prefetch: boolean): void {
     const running = this.#running.get(replica.id)
     if (running) {
+      running.prefetch = prefetch
       running.again = true
+      running.wake()
       return
     }
-    const state = { again: true }
-    this.#running.set(replica.id, state)
-    const task = this.#keep(replica, prefetch, state).finally(() => {
-      this.#running.delete(replica.id)
-      this.#tasks.delete(task)
-    })
+    const keeping = { prefetch, again: false, wake: () => {} }
+    this.#running.set(replica.id, keeping)
+    const task = this.#keep(replica, keeping).finally(() => this.#tasks.delete(task))
     this.#tasks.add(task)
   }
 
-  async #keep(replica: Replica, prefetch: boolean, state: { again: boolean }): Promise<void> {
-    const signal = this.#stop.signal
+  /** Until nothing is lacking, or nobody is there to ask: then the next peer pokes. */
+  async #keep(replica: Replica, keeping: Keeping): Promise<void> {
+    const { clock, network, logger } = this.#needs
+    const { signal } = this.#stop
+    let lackingBefore = Infinity
+    let pauseMs = RETRY_MIN_MS
     try {
-      while (state.again && !signal.aborted) {
-        state.again = false
-        for await (const _ of replica.log.contents.lacking()) {
-          await this.fetchLacking(replica, { signal })
-          break
-        }
-        if (prefetch) await this.#prefetch(replica, signal)
+      while (!signal.aborted) {
+        keeping.again = false
+        const lacking = await this.#fetchIfLacking(replica, signal)
+        if (keeping.prefetch) await this.#prefetch(replica, signal)
+        if (keeping.again) continue
+        if (lacking === 0 || network.peersOf(replica.id).length === 0) return
+        pauseMs = lacking < lackingBefore ? RETRY_MIN_MS : Math.min(RETRY_MAX_MS, pauseMs * 2)
+        lackingBefore = lacking
+        const woken = new AbortController()
+        keeping.wake = () => woken.abort()
+        const wake = AbortSignal.any([woken.signal, signal])
+        await clock.sleep(pauseMs, { signal: wake }).catch(() => {})
       }
     } catch (error) {
       if (signal.aborted) return
       const fields = { dataset: textOfEventId(replica.id), reason: String(error) }
-      this.#needs.logger.warn(fields, 'files could not be fetched')
+      logger.warn(fields, 'files could not be fetched')
+    } finally {
+      // Here and not later, so that no poke is lost in between.
+      this.#running.delete(replica.id)
     }
+  }
+
+  async #fetchIfLacking(replica: Replica, signal: AbortSignal): Promise<number> {
+    for await (const _ of replica.log.contents.lacking()) {
+      return this.fetchLacking(replica, { signal })
+    }
+    return 0
   }
 
   /** Content of undecided proposals by others, newest arrivals since the last time. */

@@ -3,7 +3,7 @@ import type { Rejection } from '../core/errors.ts'
 import { bytesOfHex, type EventId, hexOf } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { cidField, type Roots, rootsField, wireOfRoots } from './sync-messages.ts'
-import { byteString, decoded, encode, onlyFields, refuse, uint } from './wire-fields.ts'
+import { byteString, decoded, encode, onlyFields, refuse, uint } from './message-fields.ts'
 
 export const gossipLimits = {
   /** Larger events are announced by id (`news`) and fetched from whoever forwards it. */

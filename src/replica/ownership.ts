@@ -1,7 +1,7 @@
 // Who owns the names that a batch touched, and every other name whose owner depends on them.
 import { CID } from 'multiformats/cid'
 import { claimScopeOf, ownersOf, pathPrefixesOf } from '../core/claims.ts'
-import type { FrozenPrefix } from '../core/frozen.ts'
+import { type FrozenPrefix, nothingFrozen } from '../core/frozen.ts'
 import type { ObjectId } from '../core/ids.ts'
 import { objectRowOf } from '../core/objects.ts'
 import type { NameClaim, Version } from '../core/state.ts'
@@ -21,7 +21,7 @@ export interface Ownership {
   readonly files: DirectoryChange[]
   /** Change of the number and the bytes of files in it. */
   readonly fileCount: number
-  readonly fileBytes: number
+  readonly fileBytes: bigint
   readonly writes: Write[]
 }
 
@@ -39,6 +39,15 @@ export async function ownershipOf(
     }
   }
   return changesOf(log, [...names.values()], winners, frozen)
+}
+
+/** What must go of the names given: those that are owned and that nobody claims any more. */
+export async function releasedOf(log: DatasetLog, names: readonly Name[]): Promise<Ownership> {
+  const owned = await log.names.owned(names)
+  const owning = names.filter((_, i) => owned[i] !== undefined)
+  const claims = await log.names.claimsOnMany(owning)
+  const released = owning.filter((_, i) => claims[i]?.length === 0)
+  return changesOf(log, released, new Map(), nothingFrozen)
 }
 
 const keyOf = (space: string, name: string): string => `${space}:${name}`
@@ -93,7 +102,7 @@ async function changesOf(
   const files: DirectoryChange[] = []
   const writes: Write[] = []
   let fileCount = 0
-  let fileBytes = 0
+  let fileBytes = 0n
   names.forEach(({ space, name }, i) => {
     const claim = claims[i]
     const after = claim && ownedNameOf(claim.object, versions.get(claim.object) ?? [], frozen)
@@ -102,7 +111,7 @@ async function changesOf(
     writes.push(log.names.setOwned(space, name, after))
     if (space !== 'file') return
     fileCount += Number(after !== undefined) - Number(before[i] !== undefined)
-    fileBytes += (after?.sizeBytes ?? 0) - (before[i]?.sizeBytes ?? 0)
+    fileBytes += BigInt(after?.sizeBytes ?? 0) - BigInt(before[i]?.sizeBytes ?? 0)
     const file = after && { cid: CID.decode(after.content), sizeBytes: after.sizeBytes }
     files.push({ path: name, file })
   })

@@ -2,6 +2,7 @@
 // commit never waits for it, `root` does. Work grows with what was touched since the last time.
 import type { CID } from 'multiformats/cid'
 import { CID as Cid } from 'multiformats/cid'
+import { GonkError } from '../core/errors.ts'
 import type { FrozenPrefix } from '../core/frozen.ts'
 import {
   cidOfEventId,
@@ -21,7 +22,7 @@ import type { DatasetLog } from '../log/dataset-log.ts'
 import type { NodeBlocks } from '../log/node-blocks.ts'
 import { assert } from './assert.ts'
 import type { StateCounts, StateJournalEntry } from './derive.ts'
-import { ownershipOf } from './ownership.ts'
+import { type Name, type Ownership, ownershipOf, releasedOf } from './ownership.ts'
 
 /** Events that entered (or left) the two sets that are synchronised. */
 export interface EventJournalEntry {
@@ -43,7 +44,8 @@ export interface Trees {
   readonly poolCount: number
   readonly proposalCount: number
   readonly fileCount: number
-  readonly fileBytes: number
+  /** Exact, in decimal digits: sizes are claims, and their sum may be more than a number can be. */
+  readonly fileBytes: string
 }
 
 export const noTrees: Trees = {
@@ -51,7 +53,7 @@ export const noTrees: Trees = {
   poolCount: 0,
   proposalCount: 0,
   fileCount: 0,
-  fileBytes: 0,
+  fileBytes: '0',
 }
 
 export interface PublishNeeds {
@@ -62,6 +64,8 @@ export interface PublishNeeds {
 }
 
 const ENTRIES_PER_BATCH = 16
+const EVENTS_PER_BATCH = 20_000
+const NAMES_PER_BATCH = 4_000
 const WRITES_PER_BATCH = 2_000
 
 const cidOf = (bytes: Uint8Array | undefined): CID | undefined => bytes && Cid.decode(bytes)
@@ -89,16 +93,21 @@ class NodeWriter {
   readonly get = async (cid: CID): Promise<Uint8Array> => {
     if (this.#writes.length > 0) await this.flush()
     const bytes = await this.#nodes.get(cid)
-    assert(bytes !== undefined, `tree node ${cid.toString()} is here`)
-    return bytes
+    if (bytes !== undefined) return bytes
+    throw new GonkError('HOME_DAMAGED', `tree node ${cid.toString()} is missing or damaged`)
   }
+}
+
+/** What the snapshot says: the exact sum, or the greatest integer that it can hold. */
+export function bytesOf({ fileBytes }: Trees): number {
+  return Math.min(Number(BigInt(fileBytes)), Number.MAX_SAFE_INTEGER)
 }
 
 /** Brings the events tree and the pool tree up to date. */
 export async function publishEvents(needs: PublishNeeds, trees: Trees): Promise<Trees> {
   let current = trees
   for (;;) {
-    const entries = await needs.log.journal<EventJournalEntry>('eventJournal', 1_000)
+    const entries = await eventEntries(needs.log)
     if (entries.length === 0) return current
     const writer = new NodeWriter(needs.nodes)
     const owner = entries.flatMap(({ entry }) => entry.owner)
@@ -119,6 +128,19 @@ export async function publishEvents(needs: PublishNeeds, trees: Trees): Promise<
     }
     await finish(needs.log, entries, current)
   }
+}
+
+/** The first entries, as many as name a bounded number of events, and always one. */
+async function eventEntries(log: DatasetLog) {
+  const entries: { key: Uint8Array; entry: EventJournalEntry }[] = []
+  let events = 0
+  for await (const next of log.journal<EventJournalEntry>('eventJournal')) {
+    const { owner, poolIn, poolOut } = next.entry
+    events += owner.length + poolIn.length + poolOut.length
+    if (entries.length > 0 && events > EVENTS_PER_BATCH) break
+    entries.push(next)
+  }
+  return entries
 }
 
 async function updateSet(
@@ -148,28 +170,66 @@ async function finish(
 /** Brings the state tree and the `files/` directory up to date. */
 export async function publishState(needs: PublishNeeds, trees: Trees): Promise<Trees> {
   let current = trees
+  let isFirst = true
   for (;;) {
-    const entries = await needs.log.journal<StateJournalEntry>('stateJournal', ENTRIES_PER_BATCH)
+    const entries = await stateEntries(needs.log)
     if (entries.length === 0 && current.state && current.files) return current
+    if (isFirst && entries.length === ENTRIES_PER_BATCH) current = await letGo(needs, current)
+    isFirst = false
     const objects = new Set(entries.flatMap(({ entry }) => entry.objects.map(hexOf)))
-    const names = new Map(
-      entries.flatMap(({ entry }) =>
-        entry.names.map(([space, name]) => [`${space}:${name}`, { space, name }] as const),
-      ),
-    )
+    const names = new Map(entries.flatMap(({ entry }) => entry.names.map(keyed)))
     const writer = new NodeWriter(needs.nodes)
     const state = await updateState(needs, writer, current.state, [...objects] as ObjectId[])
     const owned = await ownershipOf(needs.log, [...names.values()], needs.frozen)
-    const files = await updateDirectory(cidOf(current.files), owned.files, writer)
-    await writer.flush()
-    current = {
-      ...current,
-      state: state.root.bytes,
-      files: files.bytes,
-      fileCount: current.fileCount + owned.fileCount,
-      fileBytes: current.fileBytes + owned.fileBytes,
-    }
+    current = await withFiles({ ...current, state: state.root.bytes }, owned, writer)
     await finish(needs.log, entries, current, owned.writes)
+  }
+}
+
+async function stateEntries(log: DatasetLog) {
+  const entries: { key: Uint8Array; entry: StateJournalEntry }[] = []
+  for await (const next of log.journal<StateJournalEntry>('stateJournal')) {
+    entries.push(next)
+    if (entries.length === ENTRIES_PER_BATCH) break
+  }
+  return entries
+}
+
+const keyed = ([space, name]: StateJournalEntry['names'][number]) =>
+  [`${space}:${name}`, { space, name }] as const
+
+/**
+ * Rows are ahead of the trees, which follow in parts. A name that nobody claims any more must go
+ * first, wherever in the journal it is listed: what the rows say of a name that is a path prefix of
+ * it, or the other way round, may come in an earlier part.
+ */
+async function letGo(needs: PublishNeeds, trees: Trees): Promise<Trees> {
+  let current = trees
+  let names = new Map<string, Name>()
+  const flush = async () => {
+    const released = await releasedOf(needs.log, [...names.values()])
+    names = new Map()
+    if (released.writes.length === 0) return
+    current = await withFiles(current, released, new NodeWriter(needs.nodes))
+    await finish(needs.log, [], current, released.writes)
+  }
+  for await (const { entry } of needs.log.journal<StateJournalEntry>('stateJournal')) {
+    for (const [key, name] of entry.names.map(keyed)) names.set(key, name)
+    if (names.size >= NAMES_PER_BATCH) await flush()
+  }
+  await flush()
+  return current
+}
+
+/** The trees with the changes of `files/`, whose nodes are then on disk. */
+async function withFiles(trees: Trees, owned: Ownership, writer: NodeWriter): Promise<Trees> {
+  const files = await updateDirectory(cidOf(trees.files), owned.files, writer)
+  await writer.flush()
+  return {
+    ...trees,
+    files: files.bytes,
+    fileCount: trees.fileCount + owned.fileCount,
+    fileBytes: String(BigInt(trees.fileBytes) + owned.fileBytes),
   }
 }
 
@@ -216,7 +276,7 @@ export function snapshotOf(needs: SnapshotNeeds, trees: Trees, sha256: Sha256) {
         proposals: trees.proposalCount,
         ...needs.counts,
         files: trees.fileCount,
-        bytes: trees.fileBytes,
+        bytes: bytesOf(trees),
       },
       stateRoot: Cid.decode(state),
       eventsRoot: Cid.decode(events),

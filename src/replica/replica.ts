@@ -1,12 +1,11 @@
 // One dataset, alive. Every event, local or from a peer, enters through `submit` or `author`, which
 // share one path; what follows from it is derived and published behind the same lock.
 import type { CID } from 'multiformats/cid'
-import { CID as Cid } from 'multiformats/cid'
 import { GonkError } from '../core/errors.ts'
 import { decodeEvent, type Draft, formatEvent } from '../core/event-codec.ts'
 import type { Event, OwnerBody, Proposal } from '../core/event.ts'
 import { type FrozenPrefix, nothingFrozen } from '../core/frozen.ts'
-import type { DatasetId, EventId } from '../core/ids.ts'
+import { type DatasetId, type EventId, textOfEventId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import type { Tenure } from '../core/state.ts'
 import type { Database } from '../log/database.ts'
@@ -16,9 +15,10 @@ import type { NodeBlocks } from '../log/node-blocks.ts'
 import type { Clock, Crypto, Logger, Signer } from '../ports.ts'
 import { Authority } from './authority.ts'
 import { deriveBatch, type StateCounts } from './derive.ts'
+import { Fresh } from './fresh.ts'
 import { type Refused, takeIn } from './intake.ts'
 import { Mutex } from './mutex.ts'
-import { noTrees, publishEvents, publishState, snapshotOf, type Trees } from './publish.ts'
+import { type EventSets, Published, type Snapshot } from './published.ts'
 import { type Counters, type Stored, store } from './store.ts'
 
 export interface ReplicaNeeds {
@@ -40,26 +40,7 @@ export interface Submission {
   readonly known: number
 }
 
-/** Where the dataset stands. Both roots are CIDs of blocks on disk. */
-export interface Snapshot {
-  readonly root: CID
-  readonly stateRoot: CID
-  readonly eventsRoot: CID
-  readonly files: CID
-  readonly heads: readonly EventId[]
-  readonly counts: StateCounts & {
-    readonly events: number
-    readonly proposals: number
-    readonly files: number
-    readonly bytes: number
-  }
-}
-
-/** The two sets that peers compare. */
-export interface EventSets {
-  readonly owner: { readonly root: CID | undefined; readonly count: number }
-  readonly pool: { readonly root: CID | undefined; readonly count: number }
-}
+export type { EventSets, Snapshot } from './published.ts'
 
 type ActingBody = Exclude<OwnerBody, { kind: 'unknown' }>
 type Listener = (events: readonly Event[], origin: Origin) => void
@@ -67,7 +48,9 @@ type Listener = (events: readonly Event[], origin: Origin) => void
 /** `own`: made here, and durable before `stored` is told; else the peer it came from. */
 export type Origin = 'own' | 'peer'
 
-const RECENT_PROPOSALS = 64
+/** Operations of the proposals that are kept decoded, for what is said of them next. */
+const RECENT_OPERATIONS = 8_000
+const noCounts: StateCounts = { objects: 0, versions: 0, annotations: 0 }
 
 export class Replica {
   readonly id: DatasetId
@@ -77,30 +60,50 @@ export class Replica {
   readonly #mutex = new Mutex()
   readonly #listeners = new Set<Listener>()
   readonly #recent = new Map<EventId, Proposal>()
+  #recentOperations = 0
+  #fresh = new Fresh()
+  readonly #published: Published
   #authority: Authority
   #counters: Counters = { arrival: 0, eventJournal: 0, poolBytes: 0 }
   #stateJournal = 0
-  #counts: StateCounts = { objects: 0, versions: 0, annotations: 0 }
-  #trees: Trees = noTrees
-  #snapshot: Snapshot | undefined
-  #lastRoot: CID | undefined
-  #failed = false
+  #counts: StateCounts = noCounts
+  /** A write failed or is under way: what is in memory may not be what is on disk. */
+  #isUnsure = false
+  #isClosed = false
 
   private constructor(needs: ReplicaNeeds) {
     this.#needs = needs
     this.id = needs.log.id
     this.log = needs.log
     this.#authority = new Authority(needs.log, this.#frozen)
+    this.#published = new Published({
+      dataset: this.id,
+      log: needs.log,
+      nodes: needs.nodes,
+      logger: needs.logger,
+      sha256: needs.crypto.sha256,
+      frozen: this.#frozen,
+      journalsMoved: ({ event, state }) => {
+        this.#counters.eventJournal = event
+        this.#stateJournal = state
+      },
+    })
   }
 
   static async open(needs: ReplicaNeeds): Promise<Replica> {
     const replica = new Replica(needs)
     await replica.#load()
+    // What a crash left between storing and deriving. A full disk must not keep a dataset shut.
+    await replica.#exclusive(() => replica.#derive()).catch((error: unknown) => {
+      const fields = { dataset: textOfEventId(replica.id), reason: String(error) }
+      needs.logger.warn(fields, 'events that are stored could not be taken into the state yet')
+    })
     return replica
   }
 
   async #load(): Promise<void> {
     const { log } = this.#needs
+    this.#fresh = new Fresh()
     this.#authority = new Authority(log, this.#frozen)
     await this.#authority.load()
     this.#counters = {
@@ -109,10 +112,28 @@ export class Replica {
       poolBytes: (await log.meta<number>('poolBytes')) ?? 0,
     }
     this.#stateJournal = await log.nextNumber('stateJournal')
-    this.#counts = (await log.meta<StateCounts>('counts')) ?? this.#counts
-    this.#trees = (await log.meta<Trees>('trees')) ?? noTrees
-    this.#snapshot = undefined
-    this.#failed = false
+    this.#counts = (await log.meta<StateCounts>('counts')) ?? noCounts
+    await this.#published.load()
+  }
+
+  /** One task at a time, each on what is on disk, also after one that failed. */
+  #exclusive<T>(task: () => Promise<T>): Promise<T> {
+    return this.#mutex.run(async () => {
+      if (this.#isClosed) {
+        throw new GonkError('CANCELLED', `dataset ${textOfEventId(this.id)} was closed`)
+      }
+      if (this.#isUnsure) await this.#load()
+      this.#isUnsure = true
+      try {
+        const result = await task()
+        this.#isUnsure = false
+        return result
+      } catch (error) {
+        const loaded = () => (this.#isUnsure = false)
+        await this.#load().then(loaded, () => {})
+        throw error
+      }
+    })
   }
 
   get tenures(): readonly Tenure[] {
@@ -152,7 +173,7 @@ export class Replica {
   async submit(blocks: readonly Uint8Array[], origin: Origin = 'peer'): Promise<Submission> {
     const intake = await takeIn(this.#needs, blocks, this.id)
     if (intake.events.length === 0) return { ...intake, stored: [], missingParents: [] }
-    return this.#mutex.run(async () => {
+    return this.#exclusive(async () => {
       const stored = await this.#store(intake.events, origin)
       await this.#derive()
       this.#tell(stored.stored, origin)
@@ -193,16 +214,17 @@ export class Replica {
     return this.#author(signer, async () => {
       const tenure = this.#actingTenure(signer)
       await check(tenure)
-      return this.#ownerDraft(tenure, body, await this.#authority.frontier(limits.parentsMax))
+      return this.#ownerDraft(tenure, body, await this.#frontier(tenure))
     })
   }
 
-  /** What an owner event signed now would cite. */
-  async frontier(): Promise<readonly EventId[]> {
-    return this.#mutex.run(async () => {
-      const { parents } = await this.#authority.frontier(limits.parentsMax)
-      return parents
-    })
+  /** What an owner event signed now would cite. Throws NOT_OWNER. */
+  async frontier(signer: Signer): Promise<readonly EventId[]> {
+    return this.#exclusive(async () => (await this.#frontier(this.#actingTenure(signer))).parents)
+  }
+
+  #frontier(tenure: Tenure) {
+    return this.#authority.frontier(limits.parentsMax, tenure.id)
   }
 
   /** As {@link act}, unless other events came since `parents` was the frontier. */
@@ -213,10 +235,11 @@ export class Replica {
   ): Promise<Event | undefined> {
     let isCurrent = true
     const event = this.#author(signer, async () => {
-      const frontier = await this.#authority.frontier(limits.parentsMax)
+      const tenure = this.#actingTenure(signer)
+      const frontier = await this.#frontier(tenure)
       isCurrent = frontier.parents.join() === parents.join()
       if (!isCurrent) throw new GonkError('STALE_BASE', 'other events came first')
-      return this.#ownerDraft(this.#actingTenure(signer), body, frontier)
+      return this.#ownerDraft(tenure, body, frontier)
     })
     return event.catch((error: unknown) => {
       if (isCurrent) throw error
@@ -246,7 +269,7 @@ export class Replica {
   }
 
   async #author(signer: Signer, draft: () => Promise<Draft>): Promise<Event> {
-    return this.#mutex.run(async () => {
+    return this.#exclusive(async () => {
       const block = signDraft(await draft(), signer, this.#needs.crypto.sha256)
       const intake = await takeIn(this.#needs, [block], this.id)
       const [event] = intake.events
@@ -264,28 +287,29 @@ export class Replica {
   }
 
   async #store(events: readonly Event[], origin: Origin): Promise<Stored> {
-    if (this.#failed) await this.#load()
-    this.#snapshot = undefined
-    this.#failed = true
+    this.#published.outdate()
     const needs = {
       log: this.log,
       authority: this.#authority,
       sha256: this.#needs.crypto.sha256,
+      fresh: this.#fresh,
     }
     const stored = await store(needs, this.#counters, events, {
       own: origin === 'own',
       poolBytesMax: this.#needs.poolBytesMax ?? Number.POSITIVE_INFINITY,
     })
-    this.#failed = false
     for (const event of stored.stored) if (event.family === 'proposal') this.#remember(event)
     return stored
   }
 
   #remember(proposal: Proposal): void {
     this.#recent.set(proposal.id, proposal)
-    if (this.#recent.size <= RECENT_PROPOSALS) return
-    const [oldest] = this.#recent.keys()
-    this.#recent.delete(oldest as EventId)
+    this.#recentOperations += proposal.operations.length
+    for (const [id, { operations }] of this.#recent) {
+      if (this.#recentOperations <= RECENT_OPERATIONS) return
+      this.#recent.delete(id)
+      this.#recentOperations -= operations.length
+    }
   }
 
   async #derive(): Promise<void> {
@@ -293,13 +317,14 @@ export class Replica {
       log: this.log,
       sha256: this.#needs.crypto.sha256,
       frozen: this.#frozen,
+      fresh: this.#fresh,
       proposal: (id: EventId) => this.proposal(id),
       areHeld: (contents: readonly Uint8Array[]) => this.#needs.held.areHeld(contents),
     }
     for (;;) {
       const derived = await deriveBatch(needs, this.#counts, this.#stateJournal)
       if (derived === undefined) return
-      this.#snapshot = undefined
+      this.#published.outdate()
       this.#counts = derived.counts
       this.#stateJournal++
     }
@@ -312,85 +337,48 @@ export class Replica {
 
   /** The sets that peers compare, brought up to date first. */
   async eventSets(): Promise<EventSets> {
-    return this.#mutex.run(async () => {
-      this.#trees = await publishEvents(this.#publishNeeds(), this.#trees)
-      const { events, pool, eventCount, poolCount } = this.#trees
-      return {
-        owner: { root: events && Cid.decode(events), count: eventCount },
-        pool: { root: pool && Cid.decode(pool), count: poolCount },
-      }
-    })
+    return this.#exclusive(() => this.#published.eventSets())
   }
 
   /** The newest root that was computed: what is stored may be ahead of it. */
   get lastRoot(): CID | undefined {
-    return this.#lastRoot
+    return this.#published.lastRoot
   }
 
-  /** The snapshot of everything stored so far, computed now if it is not yet. */
+  /**
+   * The snapshot of everything stored so far, computed now if it is not yet. Throws NOT_HERE while
+   * not even the genesis is here.
+   */
   async snapshot(): Promise<Snapshot> {
-    return this.#mutex.run(async () => {
-      if (this.#snapshot) return this.#snapshot
-      await this.#derive()
-      const needs = this.#publishNeeds()
-      this.#trees = await publishState(needs, await publishEvents(needs, this.#trees))
-      const heads = (await this.log.heads()).sort()
-      const snapshot = snapshotOf(
-        {
-          dataset: this.id,
-          tenures: this.#authority.tenures,
-          policy: { kOwner: 1, kReview: 1 },
-          heads,
-          counts: this.#counts,
-        },
-        this.#trees,
-        this.#needs.crypto.sha256,
-      )
-      await this.#needs.nodes.put(snapshot.cid, snapshot.bytes)
-      this.#snapshot = this.#snapshotInfo(snapshot.cid, heads)
-      this.#lastRoot = snapshot.cid
-      return this.#snapshot
+    return this.#exclusive(() => this.#snapshot())
+  }
+
+  async #snapshot(): Promise<Snapshot> {
+    await this.#derive()
+    return this.#published.snapshot(this.#authority.tenures, this.#counts)
+  }
+
+  /**
+   * Runs while nothing is stored or published, so that no node of a tree comes or goes.
+   * @param task gets the roots of the trees as they are on disk, and of the snapshot.
+   */
+  async whileStill<T>(task: (roots: readonly CID[]) => Promise<T>): Promise<T> {
+    return this.#exclusive(async () => {
+      if (this.hasGenesis) await this.#snapshot()
+      return task(this.#published.roots())
     })
   }
 
-  #snapshotInfo(root: CID, heads: readonly EventId[]): Snapshot {
-    const { state, events, files } = this.#trees
-    return {
-      root,
-      stateRoot: Cid.decode(state as Uint8Array),
-      eventsRoot: Cid.decode(events as Uint8Array),
-      files: Cid.decode(files as Uint8Array),
-      heads,
-      counts: {
-        ...this.#counts,
-        events: this.#trees.eventCount,
-        proposals: this.#trees.proposalCount,
-        files: this.#trees.fileCount,
-        bytes: this.#trees.fileBytes,
-      },
-    }
+  /** A node of the tree `root` is missing or damaged: it is made again if that tree is still ours. */
+  async repair(root: CID, node: CID): Promise<void> {
+    return this.#exclusive(() => this.#published.repair(root, node))
   }
 
-  /** Roots of the trees as they are on disk, and of the snapshot. */
-  async treeRoots(): Promise<CID[]> {
-    await this.snapshot()
-    const { state, events, pool, files } = this.#trees
-    const trees = [state, events, pool, files].flatMap((root) => (root ? [Cid.decode(root)] : []))
-    return this.#lastRoot ? [this.#lastRoot, ...trees] : trees
-  }
-
-  #publishNeeds() {
-    return {
-      log: this.log,
-      nodes: this.#needs.nodes,
-      sha256: this.#needs.crypto.sha256,
-      frozen: this.#frozen,
-    }
-  }
-
-  /** Waits for what is under way. */
+  /** Waits for what is under way; what comes later fails with CANCELLED. */
   async close(): Promise<void> {
-    await this.#mutex.run(async () => {})
+    await this.#mutex.run(async () => {
+      this.#isClosed = true
+    })
     this.#listeners.clear()
   }
 }

@@ -3,15 +3,23 @@
 import { acceptDateOf } from '../core/accept-date.ts'
 import { decodeEvent } from '../core/event-codec.ts'
 import type { Event, Genesis, OwnerEvent, Proposal } from '../core/event.ts'
-import { bytesOfHex, type EventId, founderIndexOf, type Sha256, type TenureId } from '../core/ids.ts'
+import {
+  bytesOfHex,
+  type EventId,
+  founderIndexOf,
+  type Sha256,
+  type TenureId,
+} from '../core/ids.ts'
 import type { Write } from '../log/database.ts'
 import type { AcceptDate } from '../core/state.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { HeaderRow, ProposalRow, ReviewRow, Runs } from '../log/rows.ts'
 import { assert } from './assert.ts'
 import type { Authority } from './authority.ts'
+import type { Fresh } from './fresh.ts'
 import type { Refused } from './intake.ts'
 import type { EventJournalEntry } from './publish.ts'
+import { inParts, noReadAhead, type ReadAhead, readAheadOf } from './read-ahead.ts'
 import { hasRun, runsUnion, runsWith } from './runs.ts'
 
 export interface Stored {
@@ -24,6 +32,8 @@ export interface StoreNeeds {
   readonly log: DatasetLog
   readonly authority: Authority
   readonly sha256: Sha256
+  /** Told what there is to derive. */
+  readonly fresh: Fresh
 }
 
 /** Numbers that only grow; the replica keeps them between batches. */
@@ -53,9 +63,15 @@ class Draft {
   readonly owner: EventId[] = []
   readonly poolIn = new Set<EventId>()
   readonly poolOut = new Set<EventId>()
+  /** Proposals that became part of the history, and those named and not here. */
   readonly named = new Set<EventId>()
+  readonly wanted = new Set<EventId>()
   readonly reviews = new Map<EventId, ReviewRow[]>()
+  /** Of the proposals reviewed, all reviews that were on disk. */
+  readonly storedReviews = new Map<EventId, readonly ReviewRow[]>()
   poolBytesOut = 0
+  /** Of the events at hand. */
+  readAhead: ReadAhead = noReadAhead
 }
 
 /** Call inside the replica's mutex. */
@@ -71,16 +87,23 @@ export async function store(
   for (const event of fresh) {
     if (event.family === 'genesis') await addGenesis(needs, counters, draft, event)
   }
-  for (const event of fresh) {
-    if (event.family === 'proposal') await addProposal(needs, counters, draft, event, options)
-  }
   const owners = fresh.filter((event) => event.family === 'owner')
   owners.sort((a, b) => a.depth - b.depth || (a.id < b.id ? -1 : 1))
-  for (const event of owners) await addOwnerEvent(needs, counters, draft, event)
+  for (const some of inParts(owners)) {
+    draft.readAhead = await readAheadOf(needs.log, some, [])
+    for (const event of some) await addOwnerEvent(needs, counters, draft, event)
+  }
+  // After the events that name them: a full pool must not keep out what is no part of it.
+  const proposals = fresh.filter((event) => event.family === 'proposal')
+  for (const some of inParts(proposals)) {
+    draft.readAhead = await readAheadOf(needs.log, [], some)
+    for (const event of some) addProposal(needs, counters, draft, event, options)
+  }
   await applyVerdicts(needs, draft)
   finish(needs, counters, draft)
   await needs.log.commit(draft.writes, { durable: options.own })
   needs.authority.committed()
+  needs.fresh.add(draft)
   return { stored: draft.stored, refused: draft.refused, missingParents: [...draft.missing] }
 }
 
@@ -108,18 +131,17 @@ async function addGenesis(
   draft.writes.push(...log.putHeader(row), log.setHead(event.id, true))
 }
 
-async function addProposal(
+function addProposal(
   needs: StoreNeeds,
   counters: Counters,
   draft: Draft,
   event: Proposal,
   { own, poolBytesMax }: StoreOptions,
-): Promise<void> {
+): void {
   const { log } = needs
-  const [isWanted] = await log.areWanted([event.id])
-  const named = isWanted === true
-  if (!named) {
-    if (!own && counters.poolBytes + event.block.length > poolBytesMax) {
+  const named = draft.readAhead.wanted.has(event.id) || draft.wanted.has(event.id)
+  if (!named && !own) {
+    if (counters.poolBytes + event.block.length > poolBytesMax) {
       const what = `${poolBytesMax} bytes of undecided proposals are here`
       draft.refused.push({ refused: 'over-quota', what, event: event.id })
       return
@@ -175,8 +197,10 @@ async function addOwnerEvent(
   }
   const seen = seenBy(authority, held)
   if (!isTenureOf(authority, event, seen)) {
+    const isUnknown = await mayBeginTenure(needs, draft, event.tenure)
+    const refused = isUnknown ? 'unknown-tenure' : 'wrong-tenure'
     const what = `${event.author} does not hold tenure ${event.tenure} there`
-    draft.refused.push({ refused: 'wrong-tenure', what, event: event.id })
+    draft.refused.push({ refused, what, event: event.id })
     return
   }
   const row: HeaderRow = {
@@ -226,14 +250,26 @@ function isTenureOf(authority: Authority, event: OwnerEvent, seen: Runs): boolea
   return authority.keyAddedBy(event.tenure as string as EventId) === event.author
 }
 
+/** Whether the tenure is named after an event whose kind or version is not known here. */
+async function mayBeginTenure(needs: StoreNeeds, draft: Draft, tenure: TenureId): Promise<boolean> {
+  if (founderIndexOf(tenure) !== undefined) return false
+  const id = tenure as string as EventId
+  const [header] = await headersOf(needs, draft, [id])
+  if (header === undefined) return false
+  const event = draft.stored.find((candidate) => candidate.id === id) ?? (await eventOf(needs, id))
+  return event?.family === 'owner' && event.body.kind === 'unknown'
+}
+
 async function headersOf(
   needs: StoreNeeds,
   draft: Draft,
   ids: readonly EventId[],
 ): Promise<(HeaderRow | undefined)[]> {
-  const rows = await needs.log.headers(ids.filter((id) => !draft.headers.has(id)))
-  let next = 0
-  return ids.map((id) => draft.headers.get(id) ?? rows[next++])
+  const { headers } = draft.readAhead
+  const unread = ids.filter((id) => !draft.headers.has(id) && !headers.has(id))
+  const rows = unread.length > 0 ? await needs.log.headers(unread) : []
+  const read = new Map(unread.map((id, i) => [id, rows[i]]))
+  return ids.map((id) => draft.headers.get(id) ?? headers.get(id) ?? read.get(id))
 }
 
 async function addReview(
@@ -246,20 +282,19 @@ async function addReview(
   assert(event.body.kind === 'review', 'only reviews get here')
   const { verdict, items } = event.body
   const date = await dateOf(needs, draft, header)
-  const ids = items.map((item) => item.proposal)
-  const rows = await log.proposals(ids)
-  for (const [i, { proposal, ranges }] of items.entries()) {
-    const row = draft.proposals.get(proposal) ?? rows[i]
+  for (const { proposal, ranges } of items) {
+    const row = draft.proposals.get(proposal) ?? draft.readAhead.proposals.get(proposal)
     if (row === undefined) {
+      draft.wanted.add(proposal)
       draft.writes.push(log.setWanted(proposal, true))
     } else if (!row.named && !draft.named.has(proposal)) {
       draft.named.add(proposal)
-      draft.poolIn.delete(proposal)
-      draft.poolBytesOut += row.sizeBytes
-      if (!draft.proposals.has(proposal)) draft.poolOut.add(proposal)
+      draft.poolOut.add(proposal)
+      if (!row.own) draft.poolBytesOut += row.sizeBytes
     }
-    if (row !== undefined && !draft.proposals.has(proposal)) draft.proposals.set(proposal, row)
-    const before = await rejectsInPast(needs, draft, proposal, header)
+    if (row !== undefined) draft.proposals.set(proposal, row)
+    const stored = await storedReviewsOf(needs, draft, proposal, row)
+    const before = await rejectsInPast(needs, draft, proposal, stored, header)
     const review: ReviewRow = {
       event: event.id,
       key: event.author,
@@ -274,6 +309,21 @@ async function addReview(
   }
 }
 
+/** A proposal that no stored review names has none; to look for them costs more than all the rest. */
+async function storedReviewsOf(
+  { log }: StoreNeeds,
+  draft: Draft,
+  proposal: EventId,
+  row: ProposalRow | undefined,
+): Promise<readonly ReviewRow[]> {
+  const known = draft.storedReviews.get(proposal)
+  if (known) return known
+  const isNamed = row?.named ?? draft.readAhead.wanted.has(proposal)
+  const stored = isNamed ? await log.reviewsOf(proposal) : []
+  draft.storedReviews.set(proposal, stored)
+  return stored
+}
+
 async function dateOf(needs: StoreNeeds, draft: Draft, header: HeaderRow): Promise<AcceptDate> {
   const lookUp = (ids: readonly EventId[]) => headersOf(needs, draft, ids)
   const rank = await needs.authority.rankOf(header.tenure, lookUp)
@@ -285,9 +335,9 @@ async function rejectsInPast(
   needs: StoreNeeds,
   draft: Draft,
   proposal: EventId,
+  stored: readonly ReviewRow[],
   header: HeaderRow,
 ): Promise<Pick<ReviewRow, 'rejectsBefore' | 'validRejectsBefore'>> {
-  const stored = await needs.log.reviewsOf(proposal)
   const all = [...stored, ...(draft.reviews.get(proposal) ?? [])]
   const rejects = all.filter((review) => review.verdict === 'reject').map((review) => review.event)
   if (rejects.length === 0) return { rejectsBefore: [], validRejectsBefore: [] }
@@ -303,7 +353,8 @@ async function applyVerdicts(needs: StoreNeeds, draft: Draft): Promise<void> {
   const changes = await authority.verdicts([...draft.headers.values()])
   for (const { id, isVoid } of changes) {
     draft.writes.push(isVoid ? log.putVoid(id) : log.deleteVoid(id))
-    const event = draft.stored.find((candidate) => candidate.id === id) ?? (await eventOf(needs, id))
+    const event =
+      draft.stored.find((candidate) => candidate.id === id) ?? (await eventOf(needs, id))
     if (event?.family !== 'owner' || event.body.kind !== 'review') continue
     for (const item of event.body.items) draft.dirty.add(item.proposal)
   }
@@ -321,9 +372,10 @@ async function eventOf(needs: StoreNeeds, id: EventId): Promise<Event | undefine
 function finish(needs: StoreNeeds, counters: Counters, draft: Draft): void {
   const { log } = needs
   counters.poolBytes -= draft.poolBytesOut
-  for (const [id, row] of draft.proposals) {
-    const named = row.named || draft.named.has(id)
-    draft.writes.push(log.putProposal(id, { ...row, named }))
+  for (const [id, before] of draft.proposals) {
+    const row = { ...before, named: before.named || draft.named.has(id) }
+    draft.proposals.set(id, row)
+    draft.writes.push(log.putProposal(id, row))
   }
   for (const id of draft.dirty) draft.writes.push(log.setDirty(id, true))
   const entry: EventJournalEntry = {
@@ -336,4 +388,3 @@ function finish(needs: StoreNeeds, counters: Counters, draft: Draft): void {
   draft.writes.push(log.putMeta('poolBytes', counters.poolBytes))
   draft.writes.push(log.appendJournal('eventJournal', counters.eventJournal++, entry))
 }
-

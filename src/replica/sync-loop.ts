@@ -277,7 +277,7 @@ export class SyncLoop {
       },
     )
     const { end, ours, theirs } = result
-    const isDone = end === 'equal' || end === 'ahead' || end === 'over-quota'
+    const isDone = ['equal', 'ahead', 'over-quota', 'newer'].includes(end)
     if (isDone && ours && theirs) memory.settled = `${keyOf(ours)} ${keyOf(theirs)}`
     return result
   }

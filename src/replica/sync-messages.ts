@@ -28,7 +28,7 @@ import {
   type Plain,
   refuse,
   uint,
-} from './wire-fields.ts'
+} from './message-fields.ts'
 
 const KiB = 1024
 const MiB = 1024 * KiB

@@ -201,6 +201,7 @@ export function outcomeOf(end: SessionEnd, refusal: string | undefined): Outcome
     case 'ahead':
     case 'settled':
     case 'over-quota':
+    case 'newer':
     case 'cancelled':
       return 'done'
     case 'partial':

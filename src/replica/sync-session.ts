@@ -52,6 +52,8 @@ export type SessionEnd =
   | 'settled'
   /** The rest are proposals that this node has no room for. */
   | 'over-quota'
+  /** The rest are events of a later version of the protocol, or build on such events. */
+  | 'newer'
   /** Progress was made and there is more: start again. */
   | 'partial'
   | 'refused'
@@ -119,7 +121,7 @@ export async function runSession(
   }
   try {
     const end = await session.run()
-    return result(end, end)
+    return result(end, end === 'newer' ? 'the peer has events of a later version' : end)
   } catch (error) {
     if (options.signal?.aborted) return result('cancelled', 'stopped')
     if (error instanceof FaultError) {
@@ -156,6 +158,8 @@ class Session {
   readonly #client: SyncClient
   #pending: Uint8Array[] = []
   #pendingBytes = 0
+  /** Some event can only be judged by a later version: what builds on it cannot be stored either. */
+  #isBehind = false
 
   constructor(needs: SessionNeeds, options: SessionOptions, client: SyncClient) {
     this.#needs = needs
@@ -176,7 +180,7 @@ class Session {
     return pool === 'equal' ? owner : pool
   }
 
-  async #pull(set: SetName): Promise<'equal' | 'ahead' | 'over-quota' | 'partial'> {
+  async #pull(set: SetName): Promise<'equal' | 'ahead' | 'over-quota' | 'newer' | 'partial'> {
     let width: Width = 8
     let idleRounds = 0
     for (let round = 0; round < ROUNDS_MAX; round++) {
@@ -192,16 +196,18 @@ class Session {
       if (idleRounds++ >= IDLE_ROUNDS_MAX)
         fault('no-progress', 'always new roots, never new events')
       const walk = await this.#walk(set, width)
-      if (walk.overQuota) return 'over-quota'
+      // What is refused of the owner set is not named by anything here yet: it will be.
+      if (walk.overQuota && set === 'pool') return 'over-quota'
       if (walk.logFrom !== undefined) walk.stored += await this.#readLog(walk.logFrom)
       if (walk.stored > 0) idleRounds = 0
       const after = (await this.#ownRoots())[set]
       const theirs = this.#client.roots()[set]
       if (sameBytes(after.root, theirs.root)) return 'equal'
       const isStill = sameBytes(before.root, theirs.root)
-      const isWhole =
-        !walk.cut && !walk.missingParents && walk.absent === 0 && walk.logFrom === undefined
+      const isShort = walk.missingParents || walk.overQuota || walk.logFrom !== undefined
+      const isWhole = !walk.cut && !isShort && walk.absent === 0
       if (walk.stored > 0 && !(isWhole && isStill)) continue
+      if (this.#isBehind) return 'newer'
       if (isWhole && (walk.lacking > 0 || walk.extra)) return 'ahead'
       if (width === 8) {
         width = 32
@@ -291,7 +297,7 @@ class Session {
   }
 
   async #get(set: SetName, width: Width, ids: readonly string[], walk: Walk): Promise<void> {
-    for (let at = 0; at < ids.length && !walk.overQuota;) {
+    for (let at = 0; at < ids.length && !(walk.overQuota && set === 'pool');) {
       const asked = ids.slice(at, at + syncLimits.getIdsMax)
       const reply = await this.#client.request({ k: 'get', set, width, ids: asked }, 'get')
       if (reply.done < 1 || reply.done > asked.length) fault('malformed', 'a page of nothing')
@@ -336,6 +342,7 @@ class Session {
     const lie = refused.find((refusal) => rejections[refusal.refused].provable)
     if (lie !== undefined) fault('invalid-event', `${lie.refused}: ${lie.what}`)
     const overQuota = refused.some((refusal) => refusal.refused === 'over-quota')
+    this.#isBehind ||= refused.some((refusal) => refusal.refused === 'unknown-tenure')
     return { stored, missingParents: missingParents.length > 0, overQuota }
   }
 
@@ -345,7 +352,7 @@ class Session {
     for (let gap = FIRST_GAP, depth = fromDepth; ; gap *= 2) {
       const { stored, missingParents } = await this.#readLogOnce(depth)
       total += stored
-      if (!missingParents || stored > 0) return total
+      if (!missingParents || stored > 0 || this.#isBehind) return total
       if (depth === 0) fault('incomplete-history', 'the log names parents it does not hold')
       depth = Math.max(0, fromDepth - gap)
     }

@@ -6,7 +6,6 @@ import type { EventId, Sha256 } from '../core/ids.ts'
 import type { SetView } from '../core/reconcile.ts'
 import { subtree } from '../core/trie.ts'
 import type { NodeBlocks } from '../log/node-blocks.ts'
-import { assert } from './assert.ts'
 import type { Replica } from './replica.ts'
 import type { LogEntry, SyncSource } from './sync-server.ts'
 
@@ -20,8 +19,8 @@ export function syncSourceOf(replica: Replica, nodes: NodeBlocks, sha256: Sha256
     async sets() {
       const { owner, pool } = await replica.eventSets()
       return {
-        owner: viewOf(owner.root, owner.count, nodes),
-        pool: viewOf(pool.root, pool.count, nodes),
+        owner: viewOf(owner.root, owner.count, replica, nodes),
+        pool: viewOf(pool.root, pool.count, replica, nodes),
       }
     },
     snapshot: () => replica.lastRoot?.bytes,
@@ -33,15 +32,21 @@ export function syncSourceOf(replica: Replica, nodes: NodeBlocks, sha256: Sha256
   }
 }
 
-function viewOf(root: CID | undefined, count: number, nodes: NodeBlocks): SetView {
+function viewOf(
+  root: CID | undefined,
+  count: number,
+  replica: Replica,
+  nodes: NodeBlocks,
+): SetView {
   if (root === undefined || count === 0) {
     return { root: EMPTY_ROOT, count: 0, subtree: async () => emptyNode }
   }
   const source = {
     async get(cid: CID) {
       const bytes = await nodes.get(cid)
-      assert(bytes !== undefined, `tree node ${cid.toString()} is here`)
-      return bytes
+      if (bytes !== undefined) return bytes
+      await replica.repair(root, cid)
+      return nodes.get(cid)
     },
   }
   return {

@@ -63,7 +63,6 @@ describe('what a command asks of the node', () => {
     ['release create cells v1 -m first', 'createRelease', ['cells', 'v1', 'first']],
     ['release list cells', 'listReleases', ['cells']],
     ['release show cells v1', 'showRelease', ['cells', 'v1']],
-    ['share cells', 'share', ['cells']],
     [
       'clone ROOT --peer /ip4/1.1.1.1/tcp/1 --peer /ip4/1.1.1.1/tcp/2 --name n --pin-only',
       'clone',
@@ -99,7 +98,7 @@ describe('what a command asks of the node', () => {
     expect(api.calls).toEqual([{ method: 'add', args: ['cells', request] }])
     const human = await run(...args)
     expect(human.stdout).toBe(
-      'added and accepted 1 object (19.5 KiB), 2 unchanged or already proposed\ne1\n',
+      'added and accepted 1 object (19.5 KiB); 2 files unchanged or already proposed\ne1\n',
     )
   })
 

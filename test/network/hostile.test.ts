@@ -153,7 +153,10 @@ describe('a hostile client of /gonk/blocks', () => {
 describe('a hostile server', () => {
   const block = aBlock(1000, 1)
 
-  async function meet(serve: (stream: Stream) => void, protocol: string): Promise<{
+  async function meet(
+    serve: (stream: Stream) => void,
+    protocol: string,
+  ): Promise<{
     alice: TestNode
     mallory: string
     fetch: () => Promise<number>

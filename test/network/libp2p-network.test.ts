@@ -4,13 +4,13 @@ import { networkSuite } from '../conformance/network-suite.ts'
 import { quiet } from './makers.ts'
 
 networkSuite('libp2p', {
-  create: () =>
+  create: ({ roams }) =>
     createNetwork(
       { log: quiet },
       {
         seed: randomBytes(32),
         listen: ['/ip4/127.0.0.1/tcp/0'],
-        mayDial: (address) => address.startsWith('/ip4/127.0.0.1/'),
+        mayDial: (address) => roams && address.startsWith('/ip4/127.0.0.1/'),
         directory: { settleMs: 100 },
       },
     ),

@@ -1,11 +1,8 @@
 // Networks and hostile peers for the tests of this folder.
 import { randomBytes } from 'node:crypto'
 import { createHost, type Host } from '../../src/network/host.ts'
-import {
-  createNetwork,
-  type Libp2pNetwork,
-  type NetworkOptions,
-} from '../../src/network/libp2p-network.ts'
+import { createNetwork, type Libp2pNetwork } from '../../src/network/libp2p-network.ts'
+import type { NetworkOptions } from '../../src/network/options.ts'
 import type { Logger } from '../../src/ports.ts'
 import { Recorder } from '../conformance/network-suite.ts'
 

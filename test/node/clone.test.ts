@@ -7,7 +7,7 @@ import { addressOf, aMirror, blockOf, datasetIdOf } from './bad-peer.ts'
 import { type TestNode, until, World } from './daemon.ts'
 import { manyFiles, writeFiles } from './folders.ts'
 
-const FILES = 40
+const FILES = 32
 const FILE_BYTES = 1024 * 1024
 const ALL_BYTES = FILES * FILE_BYTES
 

@@ -42,6 +42,7 @@ it('the package needs nothing but the compiled LevelDB, and is small', async () 
   expect(Object.keys(manifest['dependencies'] as object)).toEqual(['classic-level'])
   expect(manifest).not.toHaveProperty('devDependencies')
   expect(manifest).not.toHaveProperty('scripts')
+  expect(manifest['engines']).toEqual({ node: '>=24' })
   expect((await stat(join(installed, 'cli/main.js'))).size).toBeLessThan(6 * 1024 * 1024)
 })
 

@@ -346,3 +346,37 @@ describe('a lying peer', () => {
     expect(result).toMatchObject({ end: 'refused', refusal: 'unknown-dataset' })
   })
 })
+
+describe('a node that cannot take in everything', () => {
+  const genesis = makeEvent('genesis', { depth: 0 })
+
+  it('still gets the proposals that owners name when its pool is full', async () => {
+    const named = proposals(30, 'named', 200_000)
+    const review = makeEvent('review', { depth: 1, parents: [DATASET], names: named.map(({ id }) => id) })
+    const server = world(review, named, proposals(3, 'pending'))
+    const client = new World({ poolMax: 0 }).put(genesis)
+    expect(await pull(client, server)).toMatchObject({ end: 'over-quota' })
+    expect(client.owner.root).toEqual(server.owner.root)
+  })
+
+  it('blames no peer for events of a later version, nor for what builds on them', async () => {
+    const known = makeEvent('known', { depth: 1, parents: [DATASET] })
+    const later = makeEvent('later', { depth: 2, parents: [known.id] })
+    const child = makeEvent('child', { depth: 3, parents: [later.id] })
+    for (const width of [0, 300]) {
+      const server = world(known, later, child, ownerEvents(width, 'more'))
+      const client = new World().put(genesis)
+      const { submit } = client
+      client.submit = async (blocks) => {
+        const rest = blocks.filter((block) => !later.block.every((byte, i) => byte === block[i]))
+        const submitted = await submit(rest)
+        if (rest.length === blocks.length) return submitted
+        const refusal = { refused: 'unknown-tenure' as const, what: 'later' }
+        return { ...submitted, refused: [...submitted.refused, refusal] }
+      }
+      const result = await pull(client, server)
+      expect(result).toMatchObject({ end: 'newer', stored: width + 1 })
+      expect(result.traffic.roundTrips).toBeLessThan(20)
+    }
+  })
+})

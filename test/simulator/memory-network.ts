@@ -290,7 +290,8 @@ export class MemoryNetwork implements Network {
 
   meet(peer: PeerId, dataset: DatasetId | undefined): void {
     if (!this.running || !this.#connections.has(peer)) return
-    if (dataset === undefined || this.#datasets.has(dataset)) this.#handlers?.peerSeen(peer, dataset)
+    if (dataset === undefined || this.#datasets.has(dataset))
+      this.#handlers?.peerSeen(peer, dataset)
   }
 
   drop(peer: PeerId): void {
@@ -302,11 +303,7 @@ export class MemoryNetwork implements Network {
     for (const peer of this.#named) this.#link(peer)
   }
 
-  async giveBlock(
-    peer: PeerId,
-    dataset: DatasetId,
-    cid: CID,
-  ): Promise<Uint8Array | undefined> {
+  async giveBlock(peer: PeerId, dataset: DatasetId, cid: CID): Promise<Uint8Array | undefined> {
     return (await this.#handlers?.block(peer, dataset, cid))?.slice()
   }
 

@@ -8,7 +8,7 @@ import type { Route } from '../../client/routes.ts'
 import { GonkError } from '../../core/errors.ts'
 import type { NodeApi } from '../../api/types.ts'
 import { checkToken } from '../auth.ts'
-import { gonkErrorOf, logFailure } from '../errors.ts'
+import { gonkErrorOf, logFailure, pathOf } from '../errors.ts'
 import { linesType, listLines, operationLines, startedLines } from '../lines.ts'
 
 export interface ApiOptions {
@@ -26,7 +26,7 @@ export async function apiPlugin(app: FastifyInstance, options: ApiOptions): Prom
     checkToken(request.headers.authorization, options.token)
   })
   app.setNotFoundHandler((request) => {
-    throw new GonkError('NOT_FOUND', `there is no ${request.method} ${request.url}`)
+    throw new GonkError('NOT_FOUND', `there is no ${request.method} ${pathOf(request)}`)
   })
   // Also how a command finds out whether the daemon of its home is the one that answers.
   app.get('/version', async () => ({ version: options.version }))

@@ -1,23 +1,14 @@
-// Reading and writing the fields of dag-cbor messages from outside: strict, bounded, and with
-// refusals as values.
+// Sync and gossip messages ⇄ dag-cbor maps: strict, bounded, and with refusals as values.
 import * as dagCbor from '@ipld/dag-cbor'
 import type { Rejection } from '../core/errors.ts'
+import { asMap, onlyKeys, type Plain, Refusal, refuse, some } from '../core/wire-fields.ts'
 
-/** Thrown by the readers below, and turned into a Rejection by {@link decoded}. */
-class Malformed extends Error {}
+export { type Plain, refuse }
 
-export function refuse(what: string): never {
-  throw new Malformed(what)
+/** Leaves out what is undefined. */
+export function encode(fields: Plain): Uint8Array {
+  return dagCbor.encode(some(fields))
 }
-
-/** Leaves out what is undefined, which dag-cbor cannot say. */
-export function encode(fields: Record<string, unknown>): Uint8Array {
-  return dagCbor.encode(
-    Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)),
-  )
-}
-
-export type Plain = Readonly<Record<string, unknown>>
 
 export function decoded<T>(
   bytes: Uint8Array,
@@ -32,19 +23,15 @@ export function decoded<T>(
     return { refused: 'malformed', what: `not dag-cbor: ${(error as Error).message}` }
   }
   try {
-    if (typeof value !== 'object' || value === null) refuse('not a map')
-    return read(value as Plain)
+    return read(asMap(value, 'not a map'))
   } catch (error) {
-    if (error instanceof Malformed) return { refused: 'malformed', what: error.message }
+    if (error instanceof Refusal) return { refused: error.reason, what: error.message }
     throw error
   }
 }
 
 export function onlyFields(map: Plain, required: string[], optional: string[] = []): void {
-  for (const key of required) if (!Object.hasOwn(map, key)) refuse(`${key} is missing`)
-  for (const key of Object.keys(map)) {
-    if (!required.includes(key) && !optional.includes(key)) refuse('unknown field')
-  }
+  onlyKeys(map, required, optional, 'message')
 }
 
 export function uint(value: unknown, max: number = Number.MAX_SAFE_INTEGER): number {
