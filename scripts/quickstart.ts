@@ -2,46 +2,69 @@
 // clone by root CID, verify. `npm run quickstart -- FOLDER` takes your own images.
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdtempSync } from 'node:fs'
-import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, relative, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { crc32, deflateSync } from 'node:zlib'
+import type { AddResult, CloneResult, NodeApi, VerifyResult } from '../src/api/types.ts'
+import { createClient } from '../src/client/client.ts'
+import { readDaemonFile } from '../src/home.ts'
 
 const launcher = resolve(import.meta.dirname, '../bin/gonk-node.js')
 const workspace = mkdtempSync(join(tmpdir(), 'gonk-quickstart-'))
-const alice = join(workspace, 'alice')
-const bob = join(workspace, 'bob')
 const daemons: ChildProcess[] = []
 
-type Json = Record<string, unknown>
-
-const say = (text: string) => process.stdout.write(`${text}\n`)
-
-/** Runs one command on a home and returns its JSON; what it says on stderr is shown. */
-async function gonk(home: string, ...args: string[]): Promise<Json> {
-  const shown = args.map((arg) => (arg.startsWith(workspace) ? relative(workspace, arg) : arg))
-  say(`\n  ${home === alice ? 'alice' : 'bob  '} $ gonk-node ${shown.join(' ')}`)
-  const child = spawn(process.execPath, [launcher, '--home', home, '--json', ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const chunks: Buffer[] = []
-  child.stdout.on('data', (chunk: Buffer) => chunks.push(chunk))
-  const [status] = await once(child, 'close')
-  const text = Buffer.concat(chunks).toString()
-  if (status !== 0) throw new Error(`gonk-node ${args[0]} failed: ${text}`)
-  return JSON.parse(text || '{}') as Json
+interface Node {
+  readonly home: string
+  readonly api: NodeApi
+  readonly multiaddr: string
 }
 
-async function start(home: string): Promise<Json> {
-  say(`\n  ${home === alice ? 'alice' : 'bob  '} $ gonk-node start`)
-  const free = ['--http', '127.0.0.1:0', '--listen', '/ip4/127.0.0.1/tcp/0']
-  const args = [launcher, '--home', home, '--json', '--log-level', 'warn', 'start', ...free]
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+const say = (text = '') => process.stdout.write(`${text}\n`)
+const result = (text: string) => say(`          ${text}`)
+
+function show(home: string, args: readonly string[]): void {
+  const shown = args.map((arg) => (arg.startsWith(workspace) ? relative(workspace, arg) : arg))
+  say(`  ${relative(workspace, home).padEnd(5)} $ gonk-node ${shown.join(' ')}`)
+}
+
+/** A command as it runs in a terminal, but for its answer, which is JSON. Throws what it says when it fails. */
+function launch(home: string, args: readonly string[]): ChildProcess {
+  const all = [launcher, '--home', home, '--json', '--quiet', ...args]
+  return spawn(process.execPath, all, { stdio: ['ignore', 'pipe', 'inherit'] })
+}
+
+async function gonk<T = Record<string, string>>(home: string, ...args: string[]): Promise<T> {
+  show(home, args)
+  const child = launch(home, args)
+  const chunks: Buffer[] = []
+  child.stdout?.on('data', (chunk: Buffer) => chunks.push(chunk))
+  const [status] = await once(child, 'close')
+  const answer: unknown = JSON.parse(Buffer.concat(chunks).toString() || '{}')
+  return status === 0 ? (answer as T) : failed(`gonk-node ${args[0]}`, answer)
+}
+
+function failed(what: string, answer: unknown): never {
+  const { error } = answer as { error?: { message: string } }
+  throw new Error(`${what} failed: ${error?.message ?? 'it ended early'}`)
+}
+
+/** Starts a daemon on a new home and free ports. */
+async function start(home: string): Promise<Node> {
+  const ports = ['--http', '127.0.0.1:0', '--listen', '/ip4/127.0.0.1/tcp/0']
+  const child = launch(home, ['start', ...ports])
   daemons.push(child)
-  for await (const line of createInterface({ input: child.stdout })) return JSON.parse(line) as Json
-  throw new Error('the daemon did not start')
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream })
+  for await (const line of lines) {
+    const ready = JSON.parse(line) as { multiaddrs?: string[] }
+    const daemon = await readDaemonFile(home)
+    if (daemon === undefined || ready.multiaddrs === undefined) return failed('start', ready)
+    return { home, api: createClient(daemon), multiaddr: ready.multiaddrs[0] ?? '' }
+  }
+  return failed('start', {})
 }
 
 /** A grey PNG with bright discs on it, a different one for each number. */
@@ -84,78 +107,83 @@ async function makeImages(count: number): Promise<string> {
   return folder
 }
 
-async function main(): Promise<void> {
-  const given = process.argv[2]
-  if (given !== undefined && !existsSync(given)) throw new Error(`there is no folder ${given}`)
+async function main(given: string | undefined): Promise<void> {
   const images = given === undefined ? await makeImages(24) : resolve(given)
-  say('Alice maintains a dataset. Bob contributes. Each runs a node; there is no server.')
-  say(given === undefined ? '24 pictures were made for this.' : `The pictures are in ${images}.`)
+  say('Alice maintains a dataset, Bob contributes. Each runs a node; there is no server.')
+  say()
+  const homes = [join(workspace, 'alice'), join(workspace, 'bob')] as const
+  for (const home of homes) show(home, ['start'])
+  const [alice, bob] = await Promise.all([start(homes[0]), start(homes[1])])
 
-  await gonk(alice, 'init')
-  const { multiaddrs } = (await start(alice)) as { multiaddrs: string[] }
-  await gonk(alice, 'dataset', 'create', 'cells')
-  await gonk(alice, 'add', 'cells', images, '--accept')
-  const first = await gonk(alice, 'root', 'cells')
-  say(`          the dataset with its history is ${String(first['root'])}`)
+  await gonk(alice.home, 'dataset', 'create', 'cells')
+  const added = await gonk<AddResult>(alice.home, 'add', 'cells', images, '--accept')
+  if (added.objects.length === 0) throw new Error(`there are no files in ${images}`)
+  result(`${added.objects.length} files are in`)
+  const first = await gonk(alice.home, 'root', 'cells')
+  result(`${first['root']}: the dataset and its history`)
 
-  await gonk(bob, 'init')
-  await start(bob)
-  await gonk(bob, 'clone', String(first['root']), '--peer', String(multiaddrs[0]))
+  const peer = ['--peer', alice.multiaddr]
+  const cloned = await gonk<CloneResult>(bob.home, 'clone', `${first['root']}`, ...peer)
+  result(`${cloned.objects} files fetched and verified in ${cloned.seconds.toFixed(1)} s`)
   const mine = join(workspace, 'from-bob')
   await mkdir(mine)
   await writeFile(join(mine, 'bobs-cell.png'), picture(1_000))
-  const { events } = (await gonk(bob, 'add', 'cells', mine)) as { events: string[] }
-  say('          proposed: it counts once Alice approves')
+  const { events } = await gonk<AddResult>(bob.home, 'add', 'cells', mine)
+  result('proposed: it counts once Alice approves')
 
   await until('the proposal reaches Alice', async () => {
-    const waiting = (await quietly(alice, 'review', 'list', 'cells')) as unknown as Json[]
-    return waiting.some((entry) => entry['event'] === events[0])
+    const waiting = await alice.api.listReviews('cells')
+    return waiting.some(({ event }) => event === events[0])
   })
-  await gonk(alice, 'review', 'accept', 'cells', String(events[0]))
-  const second = await gonk(alice, 'root', 'cells')
-  await until('Bob follows', async () => {
-    return (await quietly(bob, 'root', 'cells'))['root'] === second['root']
-  })
-  const verified = await gonk(bob, 'verify', 'cells')
-  await gonk(bob, 'checkout', 'cells', join(workspace, 'checkout'))
-  say(`          verified: ${JSON.stringify(verified)}`)
-  say(`\nBoth hold ${String(second['root'])}`)
-  say(`The files are in ${join(workspace, 'checkout')}\n`)
-  say('Go on with Alice’s node:')
-  say(`  npx gonk-node --home ${alice} start`)
-  say(`  npx gonk-node --home ${alice} log cells        (in another terminal)`)
-  say(`  npx gonk-node --home ${alice} share cells      (a link others can clone)`)
-  say(`or begin your own:  npx gonk-node init  &&  npx gonk-node start`)
-  say('While a node runs, http://127.0.0.1:5050/healthz answers in the browser.')
-  say(`Remove the example with:  rm -r ${workspace}`)
-}
-
-async function quietly(home: string, ...args: string[]): Promise<Json> {
-  const child = spawn(process.execPath, [launcher, '--home', home, '--json', '--quiet', ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const chunks: Buffer[] = []
-  child.stdout.on('data', (data: Buffer) => chunks.push(data))
-  await once(child, 'close')
-  return JSON.parse(Buffer.concat(chunks).toString()) as Json
+  await gonk(alice.home, 'review', 'accept', 'cells', `${events[0]}`)
+  const { root } = await alice.api.root('cells')
+  await until('Bob follows', async () => (await bob.api.root('cells')).root === root)
+  result('Bob has it too')
+  const verified = await gonk<VerifyResult>(bob.home, 'verify', 'cells')
+  result(`${verified.events} signatures and ${verified.blocks} blocks are right`)
+  await gonk(bob.home, 'checkout', 'cells', join(workspace, 'checkout'))
+  say()
+  say(`Done in ${(performance.now() / 1000).toFixed(1)} s. Both nodes hold ${root}`)
+  say()
+  say(`Look at     ${join(workspace, 'checkout')}`)
+  say(`Go on       npx gonk-node --home ${alice.home} start`)
+  say(`            npx gonk-node --home ${alice.home} log cells    (in another terminal)`)
+  say('Your own    npx gonk-node start')
+  say('            npx gonk-node dataset create NAME    (in another terminal; README.md goes on)')
+  say('While a node runs, http://127.0.0.1:5050/ answers in the browser.')
+  say(`Clean up    rm -r ${workspace}`)
 }
 
 async function until(what: string, isDone: () => Promise<boolean>): Promise<void> {
   const deadlineMs = Date.now() + 30_000
   while (!(await isDone())) {
     if (Date.now() > deadlineMs) throw new Error(`waited 30 s until ${what}`)
+    await sleep(50)
   }
 }
 
+function cleanUp(): void {
+  for (const daemon of daemons) daemon.kill('SIGKILL')
+  rmSync(workspace, { recursive: true, force: true })
+}
+
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.once(signal, () => {
+    cleanUp()
+    process.exit(130)
+  })
+}
+
 try {
-  await main()
-} catch (error) {
-  process.stderr.write(`quickstart: ${(error as Error).message}\n`)
-  process.exitCode = 1
-  await rm(workspace, { recursive: true, force: true })
-} finally {
+  const given = process.argv[2]
+  if (given !== undefined && !existsSync(given)) throw new Error(`there is no folder ${given}`)
+  await main(given)
   for (const daemon of daemons) {
     daemon.kill('SIGTERM')
     if (daemon.exitCode === null) await once(daemon, 'close')
   }
+} catch (error) {
+  process.stderr.write(`quickstart: ${(error as Error).message}\n`)
+  process.exitCode = 1
+  cleanUp()
 }

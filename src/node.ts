@@ -2,6 +2,7 @@
 // the disk outwards, stops in the reverse order.
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { neededFiles } from './api/collect.ts'
 import { Live } from './api/live.ts'
 import { Clones } from './api/clones.ts'
 import { type NodeContext, Replicas } from './api/context.ts'
@@ -69,7 +70,14 @@ export async function openNode(
     },
   )
   const keeper = new FileKeeper(
-    { files, held, network, clock: systemClock, logger },
+    {
+      files,
+      held,
+      network,
+      clock: systemClock,
+      logger,
+      neededFiles: () => neededFiles({ catalog, replicas }),
+    },
     { prefetchBytesMax: config.prefetchBytesMax },
   )
   stack.defer(() => keeper.close())

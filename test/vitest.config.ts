@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
     include: ['test/**/*.test.ts'],
-    exclude: ['test/peers/**', 'test/long/**'],
+    exclude: ['test/peers/**', 'test/long/**', 'test/crash/**', 'test/memory/**'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     pool: 'forks',

@@ -33,17 +33,30 @@ export async function collect(
 
 /** Forgets complete files that no dataset names any more. */
 async function releaseUnneeded(context: NodeContext): Promise<void> {
-  const { catalog, held, keeper, replicas } = context
+  const { held, keeper } = context
+  const isNeeded = await neededFiles(context)
+  const prefetched = new Set<string>()
+  for await (const file of held.prefetched()) prefetched.add(hexOf(file))
+  for await (const file of held.list()) {
+    if (prefetched.has(hexOf(file)) || (await isNeeded(file))) continue
+    await keeper.release(CID.decode(file))
+  }
+}
+
+/** Tells of a file whether a dataset here, or an undecided proposal made here, holds it. */
+export async function neededFiles(
+  context: Pick<NodeContext, 'catalog' | 'replicas'>,
+): Promise<(file: Uint8Array) => Promise<boolean>> {
+  const { catalog, replicas } = context
   const logs = catalog.list().map((entry) => catalog.logOf(entry))
   const undecided = new Set<string>()
   for (const entry of catalog.list()) {
     await addOwnUndecided(await replicas.get(entry.id), undecided)
   }
-  for await (const file of held.prefetched()) undecided.add(hexOf(file))
-  for await (const file of held.list()) {
-    if (undecided.has(hexOf(file))) continue
+  return async (file) => {
+    if (undecided.has(hexOf(file))) return true
     const accepted = await Promise.all(logs.map((log) => log.contents.isAccepted(file)))
-    if (!accepted.includes(true)) await keeper.release(CID.decode(file))
+    return accepted.includes(true)
   }
 }
 

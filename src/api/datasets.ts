@@ -110,6 +110,9 @@ export async function forgetDataset(
   entry: CatalogEntry,
 ): Promise<{ id: string }> {
   await live.unfollow(entry.id)
-  await context.catalog.remove(entry.id, () => context.replicas.close(entry.id))
+  await context.catalog.remove(entry.id, async () => {
+    await context.replicas.close(entry.id)
+    await context.keeper.drop(entry.id)
+  })
   return { id: textOfEventId(entry.id) }
 }

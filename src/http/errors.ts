@@ -1,6 +1,5 @@
 // Whatever was thrown, as a GonkError, and how that is answered.
-import { STATUS_CODES } from 'node:http'
-import type { Socket } from 'node:net'
+import type { Writable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { problemOf, problemType } from '../client/problem.ts'
 import { GonkError } from '../core/errors.ts'
@@ -70,7 +69,7 @@ function validationText(message: string, [first]: readonly Violation[]): string 
  * Answers what Node could not read as a request: too large headers, no HTTP at all, or one that
  * did not arrive in time.
  */
-export function answerClientError(error: Error & { code?: string }, socket: Socket): void {
+export function answerClientError(error: Error & { code?: string }, socket: Writable): void {
   if (error.code === 'ECONNRESET' || !socket.writable) return void socket.destroy()
   const [status, code, message] =
     error.code === 'HPE_HEADER_OVERFLOW'
@@ -80,7 +79,7 @@ export function answerClientError(error: Error & { code?: string }, socket: Sock
         : ([400, 'USAGE', 'this is not an HTTP request'] as const)
   const body = JSON.stringify({ ...problemOf(new GonkError(code, message)), status })
   const head = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    `HTTP/1.1 ${status} ${code}`,
     `Content-Type: ${problemType}`,
     `Content-Length: ${Buffer.byteLength(body)}`,
     'Connection: close',

@@ -83,7 +83,12 @@ export class Catalog {
   /** Throws EXISTS. */
   create(id: DatasetId, row: Omit<DatasetRow, 'ordinal'>): Promise<CatalogEntry> {
     return this.#inTurn(async () => {
-      if (this.#entries.has(id)) throw new GonkError('EXISTS', `${textOfEventId(id)} is here already`)
+      for (const { id: other, name } of this.#entries.values()) {
+        if (other === id) throw new GonkError('EXISTS', `the dataset is here already, as "${name}"`)
+        if (name === row.name) {
+          throw new GonkError('EXISTS', `a dataset named "${name}" is here already`)
+        }
+      }
       // Events are kept by id alone: those that are yet to go would be taken for the new ones.
       await this.#sweep(id)
       const entry = { ...row, ordinal: this.#nextOrdinal++, id }

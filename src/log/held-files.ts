@@ -5,6 +5,12 @@ import { decodeRow, encodeRow } from './rows.ts'
 
 const PREFETCHED = homeKey('prefetched')
 
+/** One row of what was prefetched. */
+export interface Prefetched {
+  readonly key: Uint8Array
+  readonly file: Uint8Array
+}
+
 /** Which files this node keeps, and which blocks belong to them. Rows of files that are complete here. */
 export class HeldFiles {
   readonly #db: Database
@@ -38,30 +44,36 @@ export class HeldFiles {
     for await (const key of this.#db.keys(rangeOf(prefix))) yield key.slice(prefix.length)
   }
 
-  /** Notes content that was fetched only so that it is here for a review. */
-  async addPrefetched(file: Uint8Array, sizeBytes: number): Promise<void> {
+  /** Notes content that is fetched only so that it is here for a review. */
+  async addPrefetched(files: readonly { file: Uint8Array; sizeBytes: number }[]): Promise<void> {
     let next = 0
     for await (const key of this.#db.keys({ ...rangeOf(PREFETCHED), reverse: true, limit: 1 })) {
       next = numberOfU64(key.subarray(1)) + 1
     }
-    await this.#db.put(homeKey('prefetched', u64(next), file), encodeRow(sizeBytes))
+    await this.#db.batch(
+      files.map(({ file, sizeBytes }, i) =>
+        put(homeKey('prefetched', u64(next + i), file), encodeRow(sizeBytes)),
+      ),
+    )
   }
 
-  /** Forgets the oldest prefetched content until `bytes` more fit into `bytesMax`. @returns their CIDs. */
-  async makeRoomForPrefetch(bytes: number, bytesMax: number): Promise<Uint8Array[]> {
-    const rows: { key: Uint8Array; sizeBytes: number }[] = []
-    for await (const [key, value] of this.#db.iterator(rangeOf(PREFETCHED))) {
-      rows.push({ key, sizeBytes: decodeRow<number>(value) })
-    }
-    let total = rows.reduce((sum, row) => sum + row.sizeBytes, bytes)
-    const dropped: Uint8Array[] = []
-    for (const row of rows) {
+  /** The oldest prefetched content, as much as must go until `bytes` more fit into `bytesMax`. */
+  async oldestPrefetched(bytes: number, bytesMax: number): Promise<Prefetched[]> {
+    const rows = () => this.#db.iterator(rangeOf(PREFETCHED))
+    let total = bytes
+    for await (const [, value] of rows()) total += decodeRow<number>(value)
+    const oldest: Prefetched[] = []
+    if (total <= bytesMax) return oldest
+    for await (const [key, value] of rows()) {
+      oldest.push({ key, file: key.slice(9) })
+      total -= decodeRow<number>(value)
       if (total <= bytesMax) break
-      total -= row.sizeBytes
-      dropped.push(row.key)
     }
-    await this.#db.batch(dropped.map(del))
-    return dropped.map((key) => key.slice(9))
+    return oldest
+  }
+
+  async forgetPrefetched(rows: readonly Prefetched[]): Promise<void> {
+    await this.#db.batch(rows.map(({ key }) => del(key)))
   }
 
   async *prefetched(): AsyncIterable<Uint8Array> {

@@ -8,7 +8,7 @@ import { type DatasetId, textOfEventId } from '../core/ids.ts'
 import type { HeldFiles } from '../log/held-files.ts'
 import type { AbortOptions, Clock, FileStore, Logger, Network, PeerId } from '../ports.ts'
 import { Gate } from './gate.ts'
-import { isPending } from './derive.ts'
+import { prefetch, type PrefetchNeeds } from './prefetch.ts'
 import type { Replica } from './replica.ts'
 
 export interface KeeperNeeds {
@@ -17,6 +17,11 @@ export interface KeeperNeeds {
   readonly network: Network
   readonly clock: Clock
   readonly logger: Logger
+  /**
+   * Tells of a file whether a dataset or a proposal of this node needs it.
+   * @default all are needed, and none that was fetched ahead is removed
+   */
+  readonly neededFiles?: PrefetchNeeds['neededFiles']
 }
 
 export interface KeeperOptions {
@@ -55,6 +60,8 @@ interface Keeping {
   again: boolean
   /** Ends the pause before the next look. */
   wake: () => void
+  readonly stop: AbortController
+  ended?: Promise<void>
 }
 
 export class FileKeeper {
@@ -216,16 +223,25 @@ export class FileKeeper {
       running.wake()
       return
     }
-    const keeping = { prefetch, again: false, wake: () => {} }
+    const stop = new AbortController()
+    const keeping: Keeping = { prefetch, again: false, wake: () => {}, stop }
     this.#running.set(replica.id, keeping)
     const task = this.#keep(replica, keeping).finally(() => this.#tasks.delete(task))
+    keeping.ended = task
     this.#tasks.add(task)
+  }
+
+  /** Ends what goes on in the background for a dataset that is forgotten. */
+  async drop(dataset: DatasetId): Promise<void> {
+    const keeping = this.#running.get(dataset)
+    keeping?.stop.abort()
+    await keeping?.ended
   }
 
   /** Until nothing is lacking, or nobody is there to ask: then the next peer pokes. */
   async #keep(replica: Replica, keeping: Keeping): Promise<void> {
     const { clock, network, logger } = this.#needs
-    const { signal } = this.#stop
+    const signal = AbortSignal.any([this.#stop.signal, keeping.stop.signal])
     let lackingBefore = Infinity
     let pauseMs = RETRY_MIN_MS
     try {
@@ -259,48 +275,18 @@ export class FileKeeper {
     return 0
   }
 
-  /** Content of undecided proposals by others, newest arrivals since the last time. */
-  async #prefetch(replica: Replica, signal: AbortSignal): Promise<void> {
-    const { log } = replica
-    const from = (await log.meta<number>('prefetchedUpTo')) ?? 0
-    let upTo = from
-    for await (const id of log.pending({ from })) {
-      const row = await log.proposal(id)
-      if (row === undefined) continue
-      upTo = Math.max(upTo, row.arrival + 1)
-      if (row.own || !isPending(row)) continue
-      const proposal = await replica.proposal(id)
-      const wanted = (proposal?.operations ?? []).flatMap((operation) =>
-        'value' in operation && operation.value.content
-          ? [{ cid: CID.decode(operation.value.content), sizeBytes: operation.value.sizeBytes }]
-          : [],
-      )
-      await this.#prefetchFiles(replica, wanted, signal)
+  #prefetch(replica: Replica, signal: AbortSignal): Promise<void> {
+    const { files, held, network, neededFiles = async () => async () => true } = this.#needs
+    const needs = {
+      files,
+      held,
+      gate: this.gate,
+      hasPeers: (dataset: DatasetId) => network.peersOf(dataset).length > 0,
+      fetch: (dataset: DatasetId, wanted: readonly WantedContent[], signal: AbortSignal) =>
+        this.#fetch(dataset, wanted, { signal }),
+      neededFiles,
     }
-    if (upTo !== from) await log.commit([log.putMeta('prefetchedUpTo', upTo)])
-  }
-
-  async #prefetchFiles(
-    replica: Replica,
-    wanted: readonly WantedContent[],
-    signal: AbortSignal,
-  ): Promise<void> {
-    const { held } = this.#needs
-    const fitting = wanted.filter(({ sizeBytes }) => sizeBytes <= this.#options.prefetchBytesMax)
-    const isHeld = await held.areHeld(fitting.map(({ cid }) => cid.bytes))
-    const lacking = fitting.filter((_, i) => isHeld[i] !== true)
-    if (lacking.length === 0 || this.#needs.network.peersOf(replica.id).length === 0) return
-    const bytes = lacking.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-    const dropped = await held.makeRoomForPrefetch(bytes, this.#options.prefetchBytesMax)
-    for (const file of dropped) {
-      if (!(await replica.log.contents.isAccepted(file))) await this.release(CID.decode(file))
-    }
-    await this.gate.shared(async () => {
-      const sizes = new Map(lacking.map(({ cid, sizeBytes }) => [cid.toString(), sizeBytes]))
-      await this.#fetch(replica.id, lacking, { signal }, (file) =>
-        held.addPrefetched(file.bytes, sizes.get(file.toString()) ?? 0),
-      )
-    })
+    return prefetch(needs, replica, this.#options.prefetchBytesMax, signal)
   }
 
   async close(): Promise<void> {

@@ -19,6 +19,15 @@ export class Gate {
     }
   }
 
+  /** Runs alone when no shared task is under way, else not at all. @returns whether it ran. */
+  tryExclusive(task: () => Promise<void>): Promise<boolean> {
+    return this.#turn.run(async () => {
+      if (this.#inside > 0) return false
+      await task()
+      return true
+    })
+  }
+
   /** Waits for the shared tasks under way and runs alone. */
   exclusive<T>(task: () => Promise<T>): Promise<T> {
     return this.#turn.run(async () => {

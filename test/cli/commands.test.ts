@@ -131,9 +131,41 @@ describe('what a command asks of the node', () => {
     const limited = JSON.parse((await run('ls', 'cells', '--json', '--limit', '3')).stdout)
     expect(limited.objects).toHaveLength(3)
   })
+
+  it('ls that fails half way still prints one JSON document', async () => {
+    const { run } = await daemonOf({
+      listObjects: async (_dataset, page) => {
+        if (page?.after !== undefined) throw new GonkError('DISK', 'it broke')
+        return { objects: [anObject], next: 'x' }
+      },
+    })
+    const { status, stdout, stderr } = await run('ls', 'cells', '--json')
+    expect([status, stderr]).toEqual([1, ''])
+    const error = { code: 'DISK', message: 'it broke', hint: expect.any(String) }
+    expect(JSON.parse(stdout)).toEqual({ objects: [anObject], error })
+  })
+
+  it.each([
+    ['gonk://ID?root=R', /^gonk-node: no daemon runs.*\n$/],
+    ['gonk://ID?root=R&peer=%2Fip4%2F127.0.0.1%2Ftcp%2F1', /^gonk-node: only this machine.*\n$/],
+    ['gonk://ID?root=R&peer=%2Fip4%2F127.0.0.1%2Ftcp%2F1&peer=%2Fip4%2F10.0.0.2%2Ftcp%2F1', /^$/],
+  ])('share of %s', async (link, note) => {
+    const { run } = await daemonOf({ share: async () => ({ link, root: 'R' }) })
+    const { stdout, stderr } = await run('share', 'cells')
+    expect(stdout).toBe(`${link}\n`)
+    expect(stderr).toMatch(note)
+  })
 })
 
 describe('how a command ends', () => {
+  it('output that cannot be written is a failure', async () => {
+    const { run, dir } = await daemonOf()
+    expect((await run('root', 'cells', '--json')).status).toBe(0)
+    const line = '"$0" "$1" --home "$2" --json root cells > /dev/full 2> /dev/null; echo $?'
+    const full = await promisify(execFile)('bash', ['-c', line, process.execPath, launcher, dir])
+    expect(full.stdout).toBe('1\n')
+  })
+
   it('a failure is one line on stderr and status 1', async () => {
     const failure = new GonkError('NOT_FOUND', 'no dataset cells')
     const { run, dir } = await daemonOf({ root: () => Promise.reject(failure) })

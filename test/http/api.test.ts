@@ -1,4 +1,6 @@
 import { request as httpRequest } from 'node:http'
+import { connect } from 'node:net'
+import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { FastifyInstance } from 'fastify'
 import { createClient } from '../../src/client/client.ts'
@@ -216,6 +218,43 @@ describe('errors', () => {
     expect(broken.json()).toMatchObject({ code: 'USAGE', status: 400 })
     const large = await server.inject({ ...post, headers, payload: `"${'x'.repeat(9 << 20)}"` })
     expect(large.json()).toMatchObject({ code: 'TOO_LARGE', status: 413 })
+  })
+
+  it.each([
+    ['/%zz', 'a path that cannot be decoded'],
+    [`${apiPrefix}/datasets/${'x'.repeat(5_000)}`, 'a part that is too long'],
+  ])('%s is a problem document too', async (url) => {
+    const response = await serverOf(fakeNodeApi()).inject({ url, headers: { authorization } })
+    expect(response.headers['content-type']).toMatch(/^application\/problem\+json/)
+    expect(response.json()).toMatchObject({ code: 'USAGE', status: 400 })
+  })
+
+  it.each([
+    ['garbage\r\n\r\n', 400, 'USAGE'],
+    [`GET / HTTP/1.1\r\nHost: localhost\r\nx: ${'x'.repeat(50_000)}\r\n\r\n`, 431, 'TOO_LARGE'],
+  ])(
+    'what is no readable request is a problem document too: %.20s',
+    async (bytes, status, code) => {
+      const server = serverOf(fakeNodeApi())
+      await server.listen({ host: '127.0.0.1', port: 0 })
+      const socket = connect((server.server.address() as AddressInfo).port, '127.0.0.1')
+      socket.end(bytes)
+      const answer = (await socket.toArray()).join('')
+      expect(answer).toMatch(new RegExp(`^HTTP/1.1 ${status} .*application/problem\\+json`, 's'))
+      expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({ code, status })
+    },
+  )
+
+  it('a token is never logged, wherever it was put', async () => {
+    const lines: string[] = []
+    const server = serverOf(fakeNodeApi(), 'trace', { write: (line) => lines.push(line) })
+    for (const path of ['/status', '/none', '/datasets/x/log']) {
+      const url = `${apiPrefix}${path}?token=${token}`
+      await server.inject({ url, headers: { authorization } })
+      await server.inject({ url, headers: { authorization: `Basic ${token}` } })
+    }
+    expect(lines.length).toBeGreaterThan(6)
+    expect(lines.join('')).not.toContain(token)
   })
 
   it('a daemon that is gone is NO_PEER', async () => {

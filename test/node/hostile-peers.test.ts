@@ -134,6 +134,7 @@ describe('one line for', () => {
     const cloned = c.api.clone({ ref: forgedRoot, peers: [addressOf(liar)] })
     await expect(cloned).rejects.toMatchObject({ code: 'BAD_ROOT' })
     expect(await theLine(c, since)).toMatchObject({ peer: liar.peerId, code: 'BAD_ROOT' })
+    expect(await c.api.listDatasets()).toEqual([])
     expect(await c.api.clone({ ref: root, peers: [a.address] })).toMatchObject({ root })
   })
 

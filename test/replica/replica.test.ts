@@ -65,7 +65,7 @@ describe('a write that fails', () => {
 
   test.each<Fault>(['refused', 'unsure'])('in the middle of publishing loses nothing (%s)', async (fault) => {
     const proposal = proposalBy(stranger, id, createOf(file('a')))
-    for (let write = 1; write <= 8; write++) {
+    for (const write of [1, 2, 3, 5, 7]) {
       const subject = await opened(proposal)
       for (let i = 0; i < 20; i++) await acceptEach(subject, [createOf(file(`b${i}`))])
       await subject.replica.act(F, reviewOf('accept', proposal))
@@ -129,7 +129,7 @@ describe('a node of a tree that is lost', () => {
   })
 
   test('a damaged one too, and what one process began the next one ends', async () => {
-    for (let write = 1; write <= 12; write++) {
+    for (const write of [1, 2, 4, 6, 8, 11]) {
       const subject = await filled()
       const { stateRoot, root } = await subject.replica.snapshot()
       const expected = await dumpOf(subject.disk.disk, subject.log)
@@ -173,15 +173,18 @@ describe('names and sizes', () => {
     value: file(name),
   })
 
+  const DAG_PB = 0x70
+  const large = (name: string) => ({ ...file(name), content: file(name).content.with(1, DAG_PB) })
+
   test.each([
     ['a directory in place of a file', 'a', 'a/b'],
     ['a file in place of a directory', 'a/b', 'a'],
   ])('%s, when the change is far behind in the journal', async (_, first, second) => {
     const subject = await opened()
-    const owner = await subject.replica.propose(stranger, [createOf(file(first))])
+    const owner = await subject.replica.propose(stranger, [createOf(large(first))])
     await subject.replica.act(F, reviewOf('accept', owner))
     await subject.replica.snapshot()
-    await acceptEach(subject, [createOf(file(second))])
+    await acceptEach(subject, [createOf(large(second))])
     for (let i = 0; i < 40; i++) await acceptEach(subject, [createOf(file(`f${i}`))])
     await acceptEach(subject, [update(owner, 'elsewhere')])
     expect(await rootOf(subject)).toBe(await rootOfAll(subject))
@@ -291,7 +294,8 @@ describe('owners who mean harm', () => {
       heads.push(first, ownerEventBy(A, id, { ...body, tag: `u${i}` }, [first], 1))
     }
     await subject.submit(...heads)
-    const event = (await subject.replica.act(B, { ...reviewOf('accept'), items: [wanted] })) as OwnerEvent
+    const body = { kind: 'release' as const, tag: 'v1', root: dagCborRoot }
+    const event = (await subject.replica.act(B, body)) as OwnerEvent
     expect(event.parents.length).toBe(64)
   })
 
@@ -322,4 +326,3 @@ describe('owners who mean harm', () => {
 })
 
 const dagCborRoot = Uint8Array.from([1, 0x71, 0x12, 0x20, ...sha256(dagCbor.encode(1))])
-const wanted = { proposal: genesis.id }
