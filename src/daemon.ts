@@ -33,6 +33,8 @@ export interface Daemon {
 }
 
 const TOKEN_BYTES = 32
+/** Answers under way have this long to end when the daemon stops. */
+const CLOSE_GRACE_MS = 2_000
 
 /** Throws HOME_BUSY, ADDRESS_IN_USE, and what opening a node throws; then nothing stays open. */
 export async function startDaemon(
@@ -52,7 +54,7 @@ export async function startDaemon(
     version,
     logger: httpLogger(logger),
   })
-  opened.defer(() => server.close())
+  opened.defer(() => closeServer(server))
   const http = await listen(server, config)
   const url = `http://${http.replace(/^0\.0\.0\.0:|^\[::\]:/, '127.0.0.1:')}`
   await writeDaemonFile(home, { pid: process.pid, url, token })
@@ -63,6 +65,19 @@ export async function startDaemon(
   return {
     ready: { ready: true, http, url, peerId, multiaddrs, pid: process.pid },
     close: () => parts.disposeAsync(),
+  }
+}
+
+/**
+ * Ends the server. A connection on which nothing was asked yet does not count as idle, and would be
+ * waited for as long as a request may take.
+ */
+async function closeServer(server: FastifyInstance): Promise<void> {
+  const late = setTimeout(() => server.server.closeAllConnections(), CLOSE_GRACE_MS)
+  try {
+    await server.close()
+  } finally {
+    clearTimeout(late)
   }
 }
 

@@ -6,6 +6,7 @@ import { neededFiles } from './api/collect.ts'
 import { Live } from './api/live.ts'
 import { Clones } from './api/clones.ts'
 import { type NodeContext, Replicas } from './api/context.ts'
+import { dropUnborn } from './api/datasets.ts'
 import { createNodeApi } from './api/node-api.ts'
 import type { NodeApi } from './api/types.ts'
 import type { Config } from './config.ts'
@@ -50,6 +51,7 @@ export async function openNode(
   const scratch = join(home.dir, 'tmp')
   await rm(scratch, { recursive: true, force: true })
   const catalog = await Catalog.open(db)
+  await dropUnborn(catalog)
   const nodes = new NodeBlocks(db)
   const held = new HeldFiles(db)
   const content = await openDiskBlocks(join(home.dir, 'blocks'))

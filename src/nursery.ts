@@ -22,7 +22,9 @@ export function boundNursery(): void {
 }
 
 function nurseryBytes(): number {
-  return v8.getHeapSpaceStatistics().find((space) => space.space_name === 'new_space')?.space_size ?? 0
+  return (
+    v8.getHeapSpaceStatistics().find((space) => space.space_name === 'new_space')?.space_size ?? 0
+  )
 }
 
 function allowGrowth(may: boolean): void {

@@ -2,7 +2,7 @@
 import { GonkError } from '../core/errors.ts'
 import { eventIdOfBlock, textOfEventId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
-import type { CatalogEntry } from '../log/catalog.ts'
+import type { Catalog, CatalogEntry } from '../log/catalog.ts'
 import { signDraft } from '../replica/replica.ts'
 import type { NodeContext } from './context.ts'
 import type { Live } from './live.ts'
@@ -49,6 +49,14 @@ export async function createDataset(
   await replica.submit([block], 'own')
   await live.follow(id)
   return datasetInfo(context, live, entry)
+}
+
+/** Removes what a stop in the middle of `createDataset` left: a name without any event. */
+export async function dropUnborn(catalog: Catalog): Promise<void> {
+  for (const entry of catalog.list()) {
+    if (entry.cloning !== undefined) continue
+    if ((await catalog.logOf(entry).block(entry.id)) === undefined) await catalog.remove(entry.id)
+  }
 }
 
 function checkName(context: NodeContext, name: string): void {

@@ -58,6 +58,8 @@ export class Live {
     if (this.#shared.has(id)) return
     const { catalog, network, crypto, nodes, replicas } = this.#context
     const replica = await replicas.get(id)
+    // Meanwhile another call may have come first, or the dataset be forgotten.
+    if (this.#shared.has(id) || catalog.get(id) === undefined) return
     const source = syncSourceOf(replica, nodes, crypto.sha256)
     if (catalog.get(id)?.pinnedRoot !== undefined) {
       this.#shared.set(id, { replica, source })

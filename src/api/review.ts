@@ -13,6 +13,9 @@ import type { ProgressOptions, ReviewRequest, ReviewResult } from './types.ts'
 
 type Run = readonly [from: number, to: number]
 
+/** Of one review; in memory they take several times that. */
+const PROPOSAL_BYTES_AT_ONCE = 16 << 20
+
 /** Operations of one proposal that are to be decided. */
 interface Selected {
   readonly proposal: Proposal
@@ -36,9 +39,13 @@ export async function review(
   if (request.reason !== undefined && Buffer.byteLength(request.reason) > limits.textBytesMax) {
     throw new GonkError('TOO_LARGE', `a reason has at most ${limits.textBytesMax} bytes`)
   }
-  const selected = await select(context, replica, request)
+  const asked = await askedFor(replica, request)
+  // What is named must all be open before anything is signed; all that waits may be too much to hold.
+  const selected = request.all
+    ? select(replica, asked, true)
+    : await listOf(select(replica, asked, false))
   const result = { events: [] as string[], decided: [] as string[] }
-  for (const batch of inReviews(selected)) {
+  for await (const batch of inReviews(selected)) {
     // What was fetched for an acceptance is kept by nothing else until that is signed.
     const event = await context.keeper.gate.shared(async () => {
       if (request.verdict === 'accept') await checkAcceptable(context, replica, batch, options)
@@ -52,7 +59,7 @@ export async function review(
     options.onProgress?.({
       what: `${request.verdict}ing`,
       done: result.decided.length,
-      total: selected.length,
+      total: asked.length,
       bytes: 0,
     })
   }
@@ -69,20 +76,20 @@ export async function acceptProposals(
   await replica.act(context.signer, { kind: 'review', verdict: 'accept', items })
 }
 
-async function select(
-  context: NodeContext,
+async function askedFor(replica: Replica, request: ReviewRequest): Promise<ReviewItem[]> {
+  if (request.all) return findReviews(replica, request.all)
+  const asked = await parseItems(replica, request.items ?? [])
+  if (asked.length > 0) return asked
+  throw new GonkError('USAGE', 'no proposal is named', {
+    hint: 'name events from `gonk-node review list`, or use --all',
+  })
+}
+
+async function* select(
   replica: Replica,
-  request: ReviewRequest,
-): Promise<Selected[]> {
-  const asked: ReviewItem[] = request.all
-    ? await findReviews(replica, request.all)
-    : await parseItems(replica, request.items ?? [])
-  if (asked.length === 0 && !request.all) {
-    throw new GonkError('USAGE', 'no proposal is named', {
-      hint: 'name events from `gonk-node review list`, or use --all',
-    })
-  }
-  const selected: Selected[] = []
+  asked: readonly ReviewItem[],
+  isAll: boolean,
+): AsyncGenerator<Selected> {
   for (const { proposal: id, ranges } of asked) {
     const row = await replica.log.proposal(id)
     const proposal = await replica.proposal(id)
@@ -93,28 +100,37 @@ async function select(
       open.map((run): Run => [Math.max(from, run.from), Math.min(to, run.to)]),
     )
     const real = runs.filter(([from, to]) => from <= to)
-    if (real.length > 0) selected.push({ proposal, runs: real })
-    else if (!request.all) {
-      throw new GonkError('ALREADY_DECIDED', `${textOfEventId(id)} is decided`)
-    }
+    if (real.length > 0) yield { proposal, runs: real }
+    else if (!isAll) throw new GonkError('ALREADY_DECIDED', `${textOfEventId(id)} is decided`)
   }
-  return selected
 }
 
-/** Groups of what one event may hold. */
-function* inReviews(selected: readonly Selected[]): Generator<Selected[]> {
+async function listOf<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const list: T[] = []
+  for await (const item of items) list.push(item)
+  return list
+}
+
+/** Groups of what one event may hold, and of what may be in memory. */
+async function* inReviews(
+  selected: AsyncIterable<Selected> | Iterable<Selected>,
+): AsyncGenerator<Selected[]> {
   let batch: Selected[] = []
   let ranges = 0
-  for (const { proposal, runs } of selected) {
+  let bytes = 0
+  for await (const { proposal, runs } of selected) {
     for (let i = 0; i < runs.length; i += limits.reviewRangesMax) {
       const part = runs.slice(i, i + limits.reviewRangesMax)
-      if (batch.length === limits.reviewItemsMax || ranges + part.length > limits.reviewRangesMax) {
+      const isFull = batch.length === limits.reviewItemsMax || bytes >= PROPOSAL_BYTES_AT_ONCE
+      if (isFull || ranges + part.length > limits.reviewRangesMax) {
         if (batch.length > 0) yield batch
         batch = []
         ranges = 0
+        bytes = 0
       }
       batch.push({ proposal, runs: part })
       ranges += isWhole(proposal, part) ? 0 : part.length
+      bytes += proposal.block.length
     }
   }
   if (batch.length > 0) yield batch

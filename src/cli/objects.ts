@@ -104,6 +104,13 @@ async function add(
     for (const warning of result.warnings) output.note(printable(warning))
     if (stream) output.clearBar()
     else output.result(result, () => addedText(result, request.accept ?? false))
+    // What was proposed before is not accepted by adding it again.
+    const isDone = !request.accept || result.objects.length > 0 || result.skipped === 0
+    const waiting = isDone ? 0 : (await api.listReviews(dataset)).length
+    if (waiting > 0) {
+      const todo = `\`gonk-node review list ${dataset}\``
+      output.note(`${countText(waiting, 'proposal')} waiting for a review; see ${todo}`)
+    }
   })
 }
 

@@ -90,8 +90,7 @@ function addDecision(review: Command, verdict: 'accept' | 'reject', description:
           const result = await api.review(dataset, request, session.running)
           session.output.result(result, () => {
             if (result.decided.length === 0) return 'nothing to decide'
-            const head = `${verdict}ed ${countText(result.decided.length, 'run')} of operations`
-            return [head, ...result.decided].join('\n')
+            return [`${verdict}ed ${changesText(result.decided)}`, ...result.decided].join('\n')
           })
         })
       }),
@@ -104,6 +103,18 @@ function addDecision(review: Command, verdict: 'accept' | 'reject', description:
         `gonk-node review ${verdict} cells --all --author 9f86d081…`,
       ]),
     )
+}
+
+/** `3 changes` of `EVENT:FROM-TO` texts. */
+function changesText(decided: readonly string[]): string {
+  const counts = decided.map((run) => {
+    const [, from, to] = /:(\d+)-(\d+)$/.exec(run) ?? []
+    return Number(to) - Number(from) + 1
+  })
+  return countText(
+    counts.reduce((sum, count) => sum + count, 0),
+    'change',
+  )
 }
 
 /** The same object without its undefined fields. */

@@ -77,12 +77,13 @@ export function eventIdOfText(text: string): EventId | undefined {
   }
 }
 
+const OBJECT_LABEL = new TextEncoder().encode('gonk/object\0')
+
 export function objectIdOf(version: VersionId, sha256: Sha256): ObjectId {
-  const label = new TextEncoder().encode('gonk/object\0')
-  const bytes = new Uint8Array(label.length + 36)
-  bytes.set(label)
-  bytes.set(bytesOfHex(version.proposal), label.length)
-  new DataView(bytes.buffer).setUint32(label.length + 32, version.index)
+  const bytes = new Uint8Array(OBJECT_LABEL.length + 36)
+  bytes.set(OBJECT_LABEL)
+  bytes.set(bytesOfHex(version.proposal), OBJECT_LABEL.length)
+  new DataView(bytes.buffer).setUint32(OBJECT_LABEL.length + 32, version.index)
   return hexOf(sha256(bytes)) as ObjectId
 }
 

@@ -27,6 +27,11 @@ export function objectRowOf(
   versions: readonly Version[],
   frozen: FrozenPrefix = nothingFrozen,
 ): ObjectRow {
+  const [only] = versions
+  if (only === undefined) return { id, versions, active: [], heads: [], purged: false }
+  if (versions.length === 1 && only.op === 'create' && frozen.headOf(id) === undefined) {
+    return rowOfCreate(id, only)
+  }
   const purged = versions.some(({ op }) => op === 'purge')
   const graph = graphOf(versions)
   const active = activeOf(graph)
@@ -45,6 +50,21 @@ export function objectRowOf(
   if (current === undefined) return row
   const claim = claimOf(id, graph, canonical)
   return { ...row, current, ...(claim !== undefined && { claim }) }
+}
+
+/** What nearly every object is: one version, and that its create. */
+function rowOfCreate(id: ObjectId, version: Version): ObjectRow {
+  const { value } = version
+  const carried = nameOf(value)
+  return {
+    id,
+    versions: [version],
+    active: [0],
+    heads: [0],
+    purged: false,
+    ...(value && { current: value }),
+    ...(carried && { claim: { ...carried, date: version.date, object: id } }),
+  }
 }
 
 function graphOf(unsorted: readonly Version[]): VersionGraph {

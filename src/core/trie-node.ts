@@ -217,7 +217,7 @@ export function decodeCanonical(bytes: Uint8Array): { value: unknown } | Rejecti
  * @throws NOT_HERE, BAD_BLOCK when there is no such node in the block.
  */
 export async function loadNode(cid: CID, prefix: string, source: NodeSource): Promise<TrieNode> {
-  const node = decodeTrieNode(await load(cid, source))
+  const node = decodedOnce(await load(cid, source))
   if (isRejection(node)) throw new GonkError('BAD_BLOCK', `trie node ${cid}: ${node.what}`)
   const isPlaced =
     node.kind === 'inner'
@@ -225,6 +225,17 @@ export async function loadNode(cid: CID, prefix: string, source: NodeSource): Pr
       : node.entries.every(({ key }) => key.startsWith(prefix)) &&
         (node.entries.length > 0 || prefix === '')
   if (!isPlaced) throw new GonkError('BAD_BLOCK', `trie node ${cid} is not under ${prefix}`)
+  return node
+}
+
+/** Inner nodes by their block: the upper ones are read again and again, and sources keep them. */
+const innerNodes = new WeakMap<Uint8Array, TrieNode>()
+
+function decodedOnce(bytes: Uint8Array): TrieNode | Rejection {
+  const known = innerNodes.get(bytes)
+  if (known) return known
+  const node = decodeTrieNode(bytes)
+  if (!isRejection(node) && node.kind === 'inner') innerNodes.set(bytes, node)
   return node
 }
 

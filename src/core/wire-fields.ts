@@ -63,7 +63,9 @@ export function uint(value: unknown, where: string): number {
 
 export function text(value: unknown, where: string, bytesMax: number): string {
   if (typeof value !== 'string') refuse(where)
-  if (new TextEncoder().encode(value).length > bytesMax)
+  // No character of a string is more than 3 bytes of UTF-8.
+  const mayBeLong = value.length * 3 > bytesMax
+  if (mayBeLong && new TextEncoder().encode(value).length > bytesMax)
     refuse(`${where}: too long`, 'limit-exceeded')
   return value
 }

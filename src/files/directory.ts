@@ -93,22 +93,22 @@ async function applyChanges(
   changes: Map<string, Changes>,
   store: DirectoryStore,
 ): Promise<{ cid: CID; size: number } | undefined> {
-  for (const [name, change] of changes) {
-    const revise: Revise = async (before) => {
-      const after = await entryAfter(name, before, change, store)
-      if (after === before) return before
-      directory.changed = true
-      directory.flatBytes += (after ? linkBytesOf(after) : 0) - (before ? linkBytesOf(before) : 0)
-      return after
-    }
-    const { content } = directory
-    if (content instanceof Map) {
-      const after = await revise(content.get(name))
+  const revise: Revise = async (name, before) => {
+    const after = await entryAfter(name, before, changes.get(name) as Changes, store)
+    if (after === before) return before
+    directory.changed = true
+    directory.flatBytes += (after ? linkBytesOf(after) : 0) - (before ? linkBytesOf(before) : 0)
+    return after
+  }
+  const { content } = directory
+  if (content instanceof Map) {
+    for (const name of changes.keys()) {
+      const after = await revise(name, content.get(name))
       if (after) content.set(name, after)
       else content.delete(name)
-    } else {
-      await reviseShard(content, name, revise, store)
     }
+  } else {
+    await reviseShard(content, changes.keys(), revise, store)
   }
   return storeDirectory(directory, store)
 }

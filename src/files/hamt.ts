@@ -6,6 +6,7 @@ import { UnixFS } from 'ipfs-unixfs'
 import { CID } from 'multiformats/cid'
 import { sha256 } from 'multiformats/hashes/sha2'
 import { GonkError } from '../core/errors.ts'
+import { compareBytes } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
 import { addSizes } from './dag-size.ts'
 
@@ -41,12 +42,14 @@ export interface Shard {
 }
 type Slot = Entry | Stub | Shard
 
-export type Revise = (before: Entry | undefined) => Promise<Entry | undefined>
+export type Revise = (name: string, before: Entry | undefined) => Promise<Entry | undefined>
 
 const utf8 = new TextEncoder()
 
 interface NameHash {
   readonly name: string
+  /** The indexes of the first eight levels. */
+  readonly first: Uint8Array
   /** Index in the shard of that level. */
   at(level: number): number
 }
@@ -63,8 +66,10 @@ function hashOfName(name: string): NameHash {
     if (round === 1) return synchronous(murmur364.encode(Uint8Array.of(...bytes, round)))
     return synchronous(sha256.encode(bytes))
   }
+  const first = (digests[0] = digestOf(0))
   return {
     name,
+    first,
     at(level) {
       const round = Math.min(level >> 3, 2)
       const digest = (digests[round] ??= digestOf(round))
@@ -112,14 +117,34 @@ function emptyShard(level: number): Shard {
   return { kind: 'shard', level, slots: new Map(), stored: undefined }
 }
 
-/** Replaces the entry of that name by what `revise` makes of it. */
+/**
+ * Replaces the entry of each name by what `revise` makes of it, from the first slot to the last.
+ * What is below a slot is stored and let go of before the next slot is read, so that many names
+ * take no more memory than the names themselves.
+ */
 export async function reviseShard(
   root: Shard,
-  name: string,
+  names: Iterable<string>,
   revise: Revise,
   store: DirectoryStore,
 ): Promise<void> {
-  const hash = hashOfName(name)
+  const hashes = Array.from(names, hashOfName).sort((a, b) => compareBytes(a.first, b.first))
+  for (const [i, hash] of hashes.entries()) {
+    await reviseEntry(root, hash, revise, store)
+    const index = hash.at(0)
+    if (hashes[i + 1]?.at(0) === index) continue
+    const slot = root.slots.get(index)
+    if (slot?.kind === 'shard') root.slots.set(index, await storeShard(slot, store))
+  }
+}
+
+async function reviseEntry(
+  root: Shard,
+  hash: NameHash,
+  revise: Revise,
+  store: DirectoryStore,
+): Promise<void> {
+  const { name } = hash
   const path: Shard[] = []
   let slot: Slot | undefined = root
   while (slot?.kind === 'shard') {
@@ -128,7 +153,7 @@ export async function reviseShard(
   }
   const parent = path.at(-1) as Shard
   const before = slot?.name === name ? slot : undefined
-  const after = await revise(before)
+  const after = await revise(name, before)
   if (after === before) return
   let next: Slot | undefined = after
   if (slot && !before && after) next = shardOfTwo(slot, after, hash, parent)

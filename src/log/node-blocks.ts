@@ -1,7 +1,7 @@
 // The small blocks: signed events, nodes of trees, `files/` directories, snapshots. They live in the
 // database, because there are many, they are tiny, and they must be as durable as the log.
+import { hash } from 'node:crypto'
 import { CID } from 'multiformats/cid'
-import { sha256 } from 'multiformats/hashes/sha2'
 import type { AbortOptions, Blocks } from '../ports.ts'
 import { compareBytes } from '../core/ids.ts'
 import { type Database, put, type Write } from './database.ts'
@@ -20,8 +20,8 @@ export class NodeBlocks implements Blocks {
     options?.signal?.throwIfAborted()
     const bytes = (await this.#db.get(homeKey('nodes', cid.bytes))) ?? (await this.#event(cid))
     if (bytes === undefined) return undefined
-    const digest = await sha256.digest(bytes)
-    return compareBytes(digest.digest, cid.multihash.digest) === 0 ? bytes : undefined
+    const digest = hash('sha256', bytes, 'buffer')
+    return compareBytes(digest, cid.multihash.digest) === 0 ? bytes : undefined
   }
 
   /** A block of a tree; events are none. */

@@ -1,6 +1,7 @@
 // Drains the dirty proposals: loads the rows their decisions touch, asks core, writes one atomic
 // batch. Runs the same after every commit and after a crash.
 import { decide } from '../core/decisions.ts'
+import { GonkError } from '../core/errors.ts'
 import type { FrozenPrefix } from '../core/frozen.ts'
 import type { Operation, Proposal } from '../core/event.ts'
 import {
@@ -11,6 +12,7 @@ import {
   type ObjectId,
   objectIdOf,
   type Sha256,
+  textOfEventId,
 } from '../core/ids.ts'
 import { objectRowOf } from '../core/objects.ts'
 import type { AcceptDate, Decision, NameClaim, ObjectRow, Version } from '../core/state.ts'
@@ -114,7 +116,7 @@ async function judge(
   ids: readonly EventId[],
 ): Promise<(Judged | undefined)[]> {
   const [proposals, reviews] = await Promise.all([
-    Promise.all(ids.map((id) => proposal(id))),
+    Promise.all(ids.map(async (id) => fresh.proposals.get(id) ?? proposal(id))),
     Promise.all(ids.map(async (id) => fresh.reviews.get(id) ?? log.reviewsOf(id))),
   ])
   const events = [...new Set(reviews.flat().map((review) => review.event))]
@@ -123,7 +125,11 @@ async function judge(
   return ids.map((id, i) => {
     const row = fresh.rows.get(id)
     const found = proposals[i]
-    if (row === undefined || found === undefined) return undefined
+    if (row === undefined) return undefined
+    // To leave it out would give another state than everybody else has, and nobody would know.
+    if (found === undefined) {
+      throw new GonkError('HOME_DAMAGED', `event ${textOfEventId(id)} is missing or damaged`)
+    }
     const valid = (reviews[i] ?? []).map((each) => ({ ...each, valid: !voids.has(each.event) }))
     return { proposal: found, row, reviews: valid }
   })

@@ -4,7 +4,7 @@ import { claimScopeOf, ownersOf, pathPrefixesOf } from '../core/claims.ts'
 import { type FrozenPrefix, nothingFrozen } from '../core/frozen.ts'
 import type { ObjectId } from '../core/ids.ts'
 import { objectRowOf } from '../core/objects.ts'
-import type { NameClaim, Version } from '../core/state.ts'
+import type { NameClaim } from '../core/state.ts'
 import type { DirectoryChange } from '../files/directory.ts'
 import type { Write } from '../log/database.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
@@ -32,11 +32,10 @@ export async function ownershipOf(
 ): Promise<Ownership> {
   const names = new Map<string, Name>()
   const winners = new Map<string, NameClaim>()
-  for await (const scope of scopesOf(log, touched)) {
-    for (const name of scope.names) names.set(keyOf(name.space, name.name), name)
-    for (const claim of ownersOf(scope.claims, frozen).owning) {
-      winners.set(keyOf(claim.space, claim.name), claim)
-    }
+  for await (const { names: some, claims } of scopesOf(log, touched)) {
+    for (const name of some) names.set(keyOf(name.space, name.name), name)
+    const owning = claims.length > 1 ? ownersOf(claims, frozen).owning : claims
+    for (const claim of owning) winners.set(keyOf(claim.space, claim.name), claim)
   }
   return changesOf(log, [...names.values()], winners, frozen)
 }
@@ -49,6 +48,9 @@ export async function releasedOf(log: DatasetLog, names: readonly Name[]): Promi
   const released = owning.filter((_, i) => claims[i]?.length === 0)
   return changesOf(log, released, new Map(), nothingFrozen)
 }
+
+/** Rows of objects that are in memory at one time. */
+const NAMES_PER_READ = 512
 
 const keyOf = (space: string, name: string): string => `${space}:${name}`
 
@@ -94,36 +96,44 @@ async function changesOf(
   winners: ReadonlyMap<string, NameClaim>,
   frozen: FrozenPrefix,
 ): Promise<Ownership> {
-  const before = await log.names.owned(names)
-  const claims = names.map(({ space, name }) => winners.get(keyOf(space, name)))
-  const objects = [...new Set(claims.flatMap((claim) => (claim ? [claim.object] : [])))]
-  const rows = await log.versions(objects)
-  const versions = new Map(objects.map((object, i) => [object, rows[i] ?? []]))
   const files: DirectoryChange[] = []
   const writes: Write[] = []
   let fileCount = 0
   let fileBytes = 0n
-  names.forEach(({ space, name }, i) => {
-    const claim = claims[i]
-    const after = claim && ownedNameOf(claim.object, versions.get(claim.object) ?? [], frozen)
-    // What never owned its name has nothing to take out, and there may be a directory of that name.
-    if (after === undefined && before[i] === undefined) return
-    writes.push(log.names.setOwned(space, name, after))
-    if (space !== 'file') return
-    fileCount += Number(after !== undefined) - Number(before[i] !== undefined)
-    fileBytes += BigInt(after?.sizeBytes ?? 0) - BigInt(before[i]?.sizeBytes ?? 0)
-    const file = after && { cid: CID.decode(after.content), sizeBytes: after.sizeBytes }
-    files.push({ path: name, file })
-  })
+  for (let i = 0; i < names.length; i += NAMES_PER_READ) {
+    const some = names.slice(i, i + NAMES_PER_READ)
+    const owners = some.map(({ space, name }) => winners.get(keyOf(space, name))?.object)
+    const [before, after] = await Promise.all([
+      log.names.owned(some),
+      ownedNamesOf(log, owners, frozen),
+    ])
+    for (const [k, { space, name }] of some.entries()) {
+      const [old, now] = [before[k], after[k]]
+      // What never owned its name has nothing to take out, and there may be a directory of that name.
+      if (now === undefined && old === undefined) continue
+      writes.push(log.names.setOwned(space, name, now))
+      if (space !== 'file') continue
+      fileCount += Number(now !== undefined) - Number(old !== undefined)
+      fileBytes += BigInt(now?.sizeBytes ?? 0) - BigInt(old?.sizeBytes ?? 0)
+      const file = now && { cid: CID.decode(now.content), sizeBytes: now.sizeBytes }
+      files.push({ path: name, file })
+    }
+  }
   return { files, fileCount, fileBytes, writes }
 }
 
-function ownedNameOf(
-  object: ObjectId,
-  versions: readonly Version[],
+/** What each owner holds: the owner of a name is a live file. */
+async function ownedNamesOf(
+  log: DatasetLog,
+  owners: readonly (ObjectId | undefined)[],
   frozen: FrozenPrefix,
-): OwnedName {
-  const { current } = objectRowOf(object, versions, frozen)
-  assert(current?.type === 'file', 'the owner of a name is a live file')
-  return { object, content: current.content, sizeBytes: current.sizeBytes }
+): Promise<(OwnedName | undefined)[]> {
+  const rows = await log.versions(owners.filter((object) => object !== undefined))
+  let next = 0
+  return owners.map((object) => {
+    if (object === undefined) return undefined
+    const { current } = objectRowOf(object, rows[next++] ?? [], frozen)
+    assert(current?.type === 'file', 'the owner of a name is a live file')
+    return { object, content: current.content, sizeBytes: current.sizeBytes }
+  })
 }

@@ -2,7 +2,6 @@
 // commit never waits for it, `root` does. Work grows with what was touched since the last time.
 import type { CID } from 'multiformats/cid'
 import { CID as Cid } from 'multiformats/cid'
-import { GonkError } from '../core/errors.ts'
 import type { FrozenPrefix } from '../core/frozen.ts'
 import {
   cidOfEventId,
@@ -14,14 +13,15 @@ import {
 } from '../core/ids.ts'
 import { objectRowOf } from '../core/objects.ts'
 import { encodeSnapshot, objectRecordOf } from '../core/snapshot.ts'
-import type { Tenure } from '../core/state.ts'
-import { updateTrie } from '../core/trie.ts'
+import type { Tenure, Version } from '../core/state.ts'
+import { type TrieChange, updateTrie } from '../core/trie.ts'
 import { updateDirectory } from '../files/directory.ts'
 import type { Write } from '../log/database.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { NodeBlocks } from '../log/node-blocks.ts'
 import { assert } from './assert.ts'
 import type { StateCounts, StateJournalEntry } from './derive.ts'
+import { NodeWriter, type RecentNodes } from './node-writer.ts'
 import { type Name, type Ownership, ownershipOf, releasedOf } from './ownership.ts'
 
 /** Events that entered (or left) the two sets that are synchronised. */
@@ -59,44 +59,21 @@ export const noTrees: Trees = {
 export interface PublishNeeds {
   readonly log: DatasetLog
   readonly nodes: NodeBlocks
+  readonly recent: RecentNodes
   readonly sha256: Sha256
   readonly frozen: FrozenPrefix
+  /** What one part of a journal may name. @default 32 000 objects and names, 20 000 events */
+  readonly partMax?: number | undefined
 }
 
-const ENTRIES_PER_BATCH = 16
+/** Objects and names of one part of the journal. A node of a tree is written once in each part. */
+const OBJECTS_PER_BATCH = 32_000
+/** Rows that are in memory at one time. */
+const ROWS_PER_READ = 256
 const EVENTS_PER_BATCH = 20_000
 const NAMES_PER_BATCH = 4_000
-const WRITES_PER_BATCH = 2_000
 
 const cidOf = (bytes: Uint8Array | undefined): CID | undefined => bytes && Cid.decode(bytes)
-
-/** Puts nodes in batches, and waits for all of them before the root that needs them is written. */
-class NodeWriter {
-  readonly #nodes: NodeBlocks
-  #writes: Write[] = []
-
-  constructor(nodes: NodeBlocks) {
-    this.#nodes = nodes
-  }
-
-  readonly put = async (cid: CID, bytes: Uint8Array): Promise<void> => {
-    this.#writes.push(this.#nodes.putOf(cid, bytes))
-    if (this.#writes.length >= WRITES_PER_BATCH) await this.flush()
-  }
-
-  async flush(): Promise<void> {
-    const writes = this.#writes
-    this.#writes = []
-    await this.#nodes.write(writes)
-  }
-
-  readonly get = async (cid: CID): Promise<Uint8Array> => {
-    if (this.#writes.length > 0) await this.flush()
-    const bytes = await this.#nodes.get(cid)
-    if (bytes !== undefined) return bytes
-    throw new GonkError('HOME_DAMAGED', `tree node ${cid.toString()} is missing or damaged`)
-  }
-}
 
 /** What the snapshot says: the exact sum, or the greatest integer that it can hold. */
 export function bytesOf({ fileBytes }: Trees): number {
@@ -107,15 +84,20 @@ export function bytesOf({ fileBytes }: Trees): number {
 export async function publishEvents(needs: PublishNeeds, trees: Trees): Promise<Trees> {
   let current = trees
   for (;;) {
-    const entries = await eventEntries(needs.log)
+    const entries = await eventEntries(needs)
     if (entries.length === 0) return current
-    const writer = new NodeWriter(needs.nodes)
+    const writer = new NodeWriter(needs)
     const owner = entries.flatMap(({ entry }) => entry.owner)
     const pool = entries.flatMap(({ entry }) => [
       ...entry.poolIn.map((id) => ({ id, isIn: true })),
       ...entry.poolOut.map((id) => ({ id, isIn: false })),
     ])
-    const events = await updateSet(needs, writer, current.events, owner.map((id) => ({ id, isIn: true })))
+    const events = await updateSet(
+      needs,
+      writer,
+      current.events,
+      owner.map((id) => ({ id, isIn: true })),
+    )
     const pooled = await updateSet(needs, writer, current.pool, pool)
     await writer.flush()
     current = {
@@ -131,13 +113,13 @@ export async function publishEvents(needs: PublishNeeds, trees: Trees): Promise<
 }
 
 /** The first entries, as many as name a bounded number of events, and always one. */
-async function eventEntries(log: DatasetLog) {
+async function eventEntries({ log, partMax = EVENTS_PER_BATCH }: PublishNeeds) {
   const entries: { key: Uint8Array; entry: EventJournalEntry }[] = []
   let events = 0
   for await (const next of log.journal<EventJournalEntry>('eventJournal')) {
     const { owner, poolIn, poolOut } = next.entry
     events += owner.length + poolIn.length + poolOut.length
-    if (entries.length > 0 && events > EVENTS_PER_BATCH) break
+    if (entries.length > 0 && events > partMax) break
     entries.push(next)
   }
   return entries
@@ -169,30 +151,44 @@ async function finish(
 
 /** Brings the state tree and the `files/` directory up to date. */
 export async function publishState(needs: PublishNeeds, trees: Trees): Promise<Trees> {
-  let current = trees
-  let isFirst = true
-  for (;;) {
-    const entries = await stateEntries(needs.log)
-    if (entries.length === 0 && current.state && current.files) return current
-    if (isFirst && entries.length === ENTRIES_PER_BATCH) current = await letGo(needs, current)
-    isFirst = false
-    const objects = new Set(entries.flatMap(({ entry }) => entry.objects.map(hexOf)))
+  const isNew = trees.state === undefined
+  let current = isNew ? await withAllObjects(needs, trees) : trees
+  for (let isFirst = true; ; isFirst = false) {
+    const { entries, isLast } = await stateEntries(needs)
+    if (entries.length === 0 && current.files) return current
+    if (isFirst && !isLast) current = await letGo(needs, current)
+    const writer = new NodeWriter(needs)
+    if (!isNew) {
+      const objects = new Set(entries.flatMap(({ entry }) => entry.objects.map(hexOf)))
+      const records = recordsOf(needs, writer, rowsOf(needs.log, [...objects].sort() as ObjectId[]))
+      current = { ...current, state: await updateState(needs, writer, current.state, records) }
+    }
     const names = new Map(entries.flatMap(({ entry }) => entry.names.map(keyed)))
-    const writer = new NodeWriter(needs.nodes)
-    const state = await updateState(needs, writer, current.state, [...objects] as ObjectId[])
     const owned = await ownershipOf(needs.log, [...names.values()], needs.frozen)
-    current = await withFiles({ ...current, state: state.root.bytes }, owned, writer)
+    current = await withFiles(current, owned, writer)
     await finish(needs.log, entries, current, owned.writes)
   }
 }
 
-async function stateEntries(log: DatasetLog) {
+/** A state tree of all objects there are, whatever the journal lists: each node is written once. */
+async function withAllObjects(needs: PublishNeeds, trees: Trees): Promise<Trees> {
+  const writer = new NodeWriter(needs)
+  const records = recordsOf(needs, writer, needs.log.objects())
+  const current = { ...trees, state: await updateState(needs, writer, undefined, records) }
+  await finish(needs.log, [], current)
+  return current
+}
+
+/** The first entries, as many as name a bounded number of objects, and always one. */
+async function stateEntries({ log, partMax = OBJECTS_PER_BATCH }: PublishNeeds) {
   const entries: { key: Uint8Array; entry: StateJournalEntry }[] = []
+  let count = 0
   for await (const next of log.journal<StateJournalEntry>('stateJournal')) {
+    count += next.entry.objects.length + next.entry.names.length
+    if (entries.length > 0 && count > partMax) return { entries, isLast: false }
     entries.push(next)
-    if (entries.length === ENTRIES_PER_BATCH) break
   }
-  return entries
+  return { entries, isLast: true }
 }
 
 const keyed = ([space, name]: StateJournalEntry['names'][number]) =>
@@ -210,7 +206,7 @@ async function letGo(needs: PublishNeeds, trees: Trees): Promise<Trees> {
     const released = await releasedOf(needs.log, [...names.values()])
     names = new Map()
     if (released.writes.length === 0) return
-    current = await withFiles(current, released, new NodeWriter(needs.nodes))
+    current = await withFiles(current, released, new NodeWriter(needs))
     await finish(needs.log, [], current, released.writes)
   }
   for await (const { entry } of needs.log.journal<StateJournalEntry>('stateJournal')) {
@@ -233,24 +229,41 @@ async function withFiles(trees: Trees, owned: Ownership, writer: NodeWriter): Pr
   }
 }
 
+async function* rowsOf(
+  log: DatasetLog,
+  objects: readonly ObjectId[],
+): AsyncGenerator<[ObjectId, Version[]]> {
+  for (let i = 0; i < objects.length; i += ROWS_PER_READ) {
+    const ids = objects.slice(i, i + ROWS_PER_READ)
+    const rows = await log.versions(ids)
+    for (const [k, id] of ids.entries()) yield [id, rows[k] ?? []]
+  }
+}
+
+/** What the state tree says of each object. */
+async function* recordsOf(
+  { frozen, sha256 }: PublishNeeds,
+  { put }: NodeWriter,
+  rows: AsyncIterable<[ObjectId, Version[]]>,
+): AsyncGenerator<TrieChange> {
+  for await (const [id, versions] of rows) {
+    const row = objectRowOf(id, versions, frozen)
+    const isGone = versions.length === 0
+    yield { key: id, value: isGone ? undefined : await objectRecordOf(row, { put, sha256 }) }
+  }
+}
+
+/** `records` in key order. @returns the root, whose nodes are on disk. */
 async function updateState(
-  needs: PublishNeeds,
+  { sha256 }: PublishNeeds,
   writer: NodeWriter,
   root: Uint8Array | undefined,
-  objects: readonly ObjectId[],
-) {
-  const rows = await needs.log.versions(objects)
-  const changes: { key: string; value: unknown }[] = []
-  for (const [i, id] of objects.entries()) {
-    const versions = rows[i] ?? []
-    const row = objectRowOf(id, versions, needs.frozen)
-    const value =
-      versions.length === 0
-        ? undefined
-        : await objectRecordOf(row, { put: writer.put, sha256: needs.sha256 })
-    changes.push({ key: id, value })
-  }
-  return updateTrie(cidOf(root), changes, { source: writer, put: writer.put, sha256: needs.sha256 })
+  records: AsyncIterable<TrieChange>,
+): Promise<Uint8Array> {
+  const store = { source: writer, put: writer.put, sha256 }
+  const state = await updateTrie(cidOf(root), records, store, { sorted: true })
+  await writer.flush()
+  return state.root.bytes
 }
 
 export interface SnapshotNeeds {
@@ -285,4 +298,3 @@ export function snapshotOf(needs: SnapshotNeeds, trees: Trees, sha256: Sha256) {
     sha256,
   )
 }
-

@@ -8,6 +8,7 @@ import type { Tenure } from '../core/state.ts'
 import type { Logger } from '../ports.ts'
 import type { StateCounts } from './derive.ts'
 import { isRebuilding, type JournalNumbers, journalAnew } from './journal-anew.ts'
+import { RecentNodes } from './node-writer.ts'
 import {
   bytesOf,
   noTrees,
@@ -39,7 +40,7 @@ export interface EventSets {
   readonly pool: { readonly root: CID | undefined; readonly count: number }
 }
 
-export interface PublishedNeeds extends PublishNeeds {
+export interface PublishedNeeds extends Omit<PublishNeeds, 'recent'> {
   readonly dataset: DatasetId
   readonly logger: Logger
   /** Told when the journals were written anew: further entries go after these. */
@@ -50,7 +51,8 @@ export interface PublishedNeeds extends PublishNeeds {
 const DAMAGE: readonly unknown[] = ['HOME_DAMAGED', 'NOT_HERE', 'BAD_BLOCK']
 
 export class Published {
-  readonly #needs: PublishedNeeds
+  readonly #needs: PublishedNeeds & PublishNeeds
+  readonly #recent = new RecentNodes()
   #trees: Trees = noTrees
   #snapshot: Snapshot | undefined
   #lastRoot: CID | undefined
@@ -58,13 +60,14 @@ export class Published {
   #repaired: CID | undefined
 
   constructor(needs: PublishedNeeds) {
-    this.#needs = needs
+    this.#needs = { ...needs, recent: this.#recent }
   }
 
   /** Reads what is on disk; ends a rebuild that was cut off. */
   async load(): Promise<void> {
     const { log } = this.#needs
     this.#snapshot = undefined
+    this.#recent.clear()
     if (await isRebuilding(log)) await this.#rebuild('it was cut off')
     this.#trees = (await log.meta<Trees>('trees')) ?? noTrees
   }
@@ -155,6 +158,7 @@ export class Published {
     const { dataset, logger, log, journalsMoved } = this.#needs
     logger.warn({ dataset: textOfEventId(dataset), why }, 'the trees are built again from the rows')
     this.#snapshot = undefined
+    this.#recent.clear()
     this.#trees = noTrees
     journalsMoved(await journalAnew(log))
   }

@@ -31,6 +31,8 @@ export interface ReplicaNeeds {
   readonly logger: Logger
   /** Bytes of undecided proposals of others that are kept. @default no limit */
   readonly poolBytesMax?: number
+  /** See PublishNeeds: small for tests. */
+  readonly partMax?: number | undefined
 }
 
 export interface Submission {
@@ -83,6 +85,7 @@ export class Replica {
       logger: needs.logger,
       sha256: needs.crypto.sha256,
       frozen: this.#frozen,
+      partMax: needs.partMax,
       journalsMoved: ({ event, state }) => {
         this.#counters.eventJournal = event
         this.#stateJournal = state
@@ -154,13 +157,14 @@ export class Replica {
     return this.#authority.isSenior(senior, junior)
   }
 
-  /** A proposal that is here. */
+  /** A proposal that is here; undefined when it is damaged, too. */
   async proposal(id: EventId): Promise<Proposal | undefined> {
     const recent = this.#recent.get(id)
     if (recent) return recent
     const block = await this.log.block(id)
     const event = block && decodeEvent(block, this.#needs.crypto.sha256)
-    return event && 'family' in event && event.family === 'proposal' ? event : undefined
+    const isIt = event && 'family' in event && event.family === 'proposal' && event.id === id
+    return isIt ? event : undefined
   }
 
   /** Told after each commit, in order. */

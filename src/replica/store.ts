@@ -282,7 +282,8 @@ async function addReview(
   assert(event.body.kind === 'review', 'only reviews get here')
   const { verdict, items } = event.body
   const date = await dateOf(needs, draft, header)
-  for (const { proposal, ranges } of items) {
+  const rejects = new Map<EventId, readonly EventId[]>()
+  for (const { proposal } of items) {
     const row = draft.proposals.get(proposal) ?? draft.readAhead.proposals.get(proposal)
     if (row === undefined) {
       draft.wanted.add(proposal)
@@ -294,14 +295,21 @@ async function addReview(
     }
     if (row !== undefined) draft.proposals.set(proposal, row)
     const stored = await storedReviewsOf(needs, draft, proposal, row)
-    const before = await rejectsInPast(needs, draft, proposal, stored, header)
+    const all = [...stored, ...(draft.reviews.get(proposal) ?? [])]
+    const found = all.filter((review) => review.verdict === 'reject').map((review) => review.event)
+    if (found.length > 0) rejects.set(proposal, found)
+  }
+  const past = await rejectsInPast(needs, draft, [...new Set([...rejects.values()].flat())], header)
+  for (const { proposal, ranges } of items) {
+    const before = (rejects.get(proposal) ?? []).filter((reject) => past.rejects.has(reject))
     const review: ReviewRow = {
       event: event.id,
       key: event.author,
       verdict,
       date,
       ...(ranges && { ranges }),
-      ...before,
+      rejectsBefore: before,
+      validRejectsBefore: before.filter((reject) => past.valid.has(reject)),
     }
     draft.reviews.set(proposal, [...(draft.reviews.get(proposal) ?? []), review])
     draft.writes.push(log.putReview(proposal, review))
@@ -330,21 +338,21 @@ async function dateOf(needs: StoreNeeds, draft: Draft, header: HeaderRow): Promi
   return acceptDateOf(header.depth, rank, header.id)
 }
 
-/** Rejects of a proposal that the author of a review had seen, and those that stood at that moment. */
+/**
+ * Which rejects the author of a review had seen, and which of them stood at that moment. Asked once
+ * for all items of a review: it may read all of its past.
+ */
 async function rejectsInPast(
   needs: StoreNeeds,
   draft: Draft,
-  proposal: EventId,
-  stored: readonly ReviewRow[],
+  rejects: readonly EventId[],
   header: HeaderRow,
-): Promise<Pick<ReviewRow, 'rejectsBefore' | 'validRejectsBefore'>> {
-  const all = [...stored, ...(draft.reviews.get(proposal) ?? [])]
-  const rejects = all.filter((review) => review.verdict === 'reject').map((review) => review.event)
-  if (rejects.length === 0) return { rejectsBefore: [], validRejectsBefore: [] }
+): Promise<{ rejects: ReadonlySet<EventId>; valid: ReadonlySet<EventId> }> {
+  if (rejects.length === 0) return { rejects: new Set(), valid: new Set() }
   const lookUp = (ids: readonly EventId[]) => headersOf(needs, draft, ids)
-  const rejectsBefore = await needs.authority.inPast(header, rejects, lookUp)
-  const valid = await needs.authority.validInPast(header, rejectsBefore, lookUp)
-  return { rejectsBefore, validRejectsBefore: valid }
+  const seen = await needs.authority.inPast(header, rejects, lookUp)
+  const valid = await needs.authority.validInPast(header, seen, lookUp)
+  return { rejects: new Set(seen), valid: new Set(valid) }
 }
 
 /** Writes what layer A decided for the new events, and what changed for old ones. */

@@ -11,6 +11,8 @@ import type { LogEntry, SyncSource } from './sync-server.ts'
 
 const EMPTY_ROOT = new Uint8Array(32)
 const EVENTS_PER_READ = 64
+/** Of one view, which lives as long as one message: every prefix is looked up from the root. */
+const NODES_KEPT = 1_024
 const emptyNode = { hash: EMPTY_ROOT, count: 0, ids: [] }
 
 export function syncSourceOf(replica: Replica, nodes: NodeBlocks, sha256: Sha256): SyncSource {
@@ -41,12 +43,19 @@ function viewOf(
   if (root === undefined || count === 0) {
     return { root: EMPTY_ROOT, count: 0, subtree: async () => emptyNode }
   }
+  const loaded = new Map<string, Uint8Array>()
   const source = {
     async get(cid: CID) {
-      const bytes = await nodes.get(cid)
-      if (bytes !== undefined) return bytes
-      await replica.repair(root, cid)
-      return nodes.get(cid)
+      const key = cid.toString()
+      const known = loaded.get(key)
+      if (known) return known
+      let bytes = await nodes.get(cid)
+      if (bytes === undefined) {
+        await replica.repair(root, cid)
+        bytes = await nodes.get(cid)
+      }
+      if (bytes && loaded.size < NODES_KEPT) loaded.set(key, bytes)
+      return bytes
     },
   }
   return {

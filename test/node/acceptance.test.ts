@@ -27,9 +27,13 @@ describe('one dataset on several machines', () => {
     await mainJob(world, await writeFiles(join(world.dir, 'source'), variedFiles()))
   })
 
-  it.skipIf(!existsSync(realImages))('does the same with the real images', async () => {
-    await mainJob(await aWorld(), realImages)
-  }, 180_000)
+  it.skipIf(!existsSync(realImages))(
+    'does the same with the real images',
+    async () => {
+      await mainJob(await aWorld(), realImages)
+    },
+    180_000,
+  )
 })
 
 async function mainJob(world: World, folder: string): Promise<void> {
@@ -39,12 +43,18 @@ async function mainJob(world: World, folder: string): Promise<void> {
   await a.json('init')
   await a.start()
   await a.json('dataset', 'create', 'cells')
-  await a.json('add', 'cells', folder, '--accept')
+  const added = await a.json<AddResult>('add', 'cells', folder, '--accept')
+  expect(added.objects.map(({ name }) => name).toSorted()).toEqual(Object.keys(source).toSorted())
   const { root, stateRoot } = await a.json<RootInfo>('root', 'cells')
 
   await b.start()
   const cloned = await b.json<CloneResult>('clone', root, '--peer', a.address)
-  expect(cloned).toMatchObject({ root, stateRoot, name: 'cells', objects: Object.keys(source).length })
+  expect(cloned).toMatchObject({
+    root,
+    stateRoot,
+    name: 'cells',
+    objects: Object.keys(source).length,
+  })
   expect(await b.json<VerifyResult>('verify', 'cells')).toMatchObject({ ok: true, problems: [] })
   expect(await b.json<RootInfo>('root', 'cells')).toMatchObject({ root, stateRoot })
   await b.json('checkout', 'cells', join(world.dir, 'out-b'))

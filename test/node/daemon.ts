@@ -14,6 +14,8 @@ import type { Ready } from '../../src/daemon.ts'
 import { readDaemonFile } from '../../src/home.ts'
 
 const launcher = new URL('../../bin/gonk-node.js', import.meta.url).pathname
+/** Far more than a daemon needs to start or to stop, on a machine with much else to do. */
+const START_STOP_MS = 40_000
 /** What `start` tells a person. */
 const notes = /^gonk-node: (made a new home|stopping)/
 const FREE_PORTS = ['--http', '127.0.0.1:0', '--listen', '/ip4/127.0.0.1/tcp/0']
@@ -53,6 +55,20 @@ export async function until<T>(
       throw new Error(`not within ${deadlineMs} ms: ${what}`, { cause: failure })
     }
     await pause(20)
+  }
+}
+
+/** Fails, with what `explain` says, when the promise is not settled in time. */
+async function within<T>(ms: number, promise: Promise<T>, explain: () => string): Promise<T> {
+  const stop = new AbortController()
+  const late = pause(ms, undefined, { signal: stop.signal, ref: false }).then(() => {
+    throw new Error(`not within ${ms} ms: ${explain()}`)
+  })
+  late.catch(() => {})
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    stop.abort()
   }
 }
 
@@ -106,7 +122,7 @@ export class Daemon {
     if (this.hasEnded) return
     const ended = once(this.child, 'close')
     this.child.kill(signal)
-    await ended
+    await within(START_STOP_MS, ended, () => `the end by ${signal}: ${this.#stderr()}`)
   }
 
   /** Peak and present resident memory, in bytes. */
@@ -186,13 +202,14 @@ export class TestNode {
     child.stderr?.setEncoding('utf8').on('data', (piece: string) => (stderr += piece))
     const ended = once(child, 'close').then(() => undefined)
     const lines = createInterface(child.stdout as NonNullable<typeof child.stdout>)
-    const line = await Promise.race([once(lines, 'line'), ended])
+    const ready = Promise.race([once(lines, 'line'), ended])
+    const line = await within(START_STOP_MS, ready, () => `${this.name} is ready: ${stderr}`)
     const file = await readDaemonFile(this.home)
     if (line === undefined || file === undefined) {
       throw new Error(`${this.name} did not start: ${stderr}`)
     }
-    const ready = JSON.parse(String(line[0])) as Ready
-    this.#daemon = new Daemon(child, ready, createClient(file), () => stderr)
+    const parsed = JSON.parse(String(line[0])) as Ready
+    this.#daemon = new Daemon(child, parsed, createClient(file), () => stderr)
     return this.#daemon
   }
 }
@@ -214,9 +231,7 @@ export class World {
     return new TestNode(this, name)
   }
 
-  nodes<const Names extends readonly string[]>(
-    ...names: Names
-  ): { [K in keyof Names]: TestNode } {
+  nodes<const Names extends readonly string[]>(...names: Names): { [K in keyof Names]: TestNode } {
     return names.map((name) => this.node(name)) as { [K in keyof Names]: TestNode }
   }
 

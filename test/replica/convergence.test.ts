@@ -19,7 +19,7 @@ import { type SignedHistory, signedHistory } from './signed-history.ts'
 import { Subject } from './subject.ts'
 import { dumpOf } from './table-dump.ts'
 
-const RUNS = 60
+const RUNS = 150
 const ARRIVALS = 4
 const SCRATCH = join(tmpdir(), `gonk-convergence-${process.pid}`)
 const crypto = nodeCrypto()
@@ -90,7 +90,7 @@ async function deliverWhatFits(
 
 async function lookAt(subject: Subject, choices: Choices): Promise<void> {
   const what = choices.below(12)
-  if (what === 0) await subject.replica.snapshot()
+  if (what === 0 && subject.replica.hasGenesis) await subject.replica.snapshot()
   if (what === 1) await subject.replica.eventSets()
   if (what === 2 && choices.chance(30)) await subject.reopen()
 }
@@ -158,6 +158,7 @@ async function check(seed: number, ownerEvents: number, arrivals: number): Promi
   let first: Awaited<ReturnType<typeof outcomeOf>> | undefined
   for (let way = 0; way < arrivals; way++) {
     const subject = new Subject(history.genesis.id)
+    if (way === 0) subject.partMax = undefined
     if (way === 3) subject.poolBytesMax = 600
     await deliver(subject, arrivalsOf(history, choices, way), choices, way > 0)
     const outcome = await outcomeOf(subject)

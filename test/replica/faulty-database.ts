@@ -11,8 +11,9 @@ export type Fault = 'refused' | 'unsure' | 'lost' | 'last'
 
 export class FaultyDatabase {
   readonly disk: Database = new MemoryLevel({ keyEncoding: 'view', valueEncoding: 'view' })
-  /** Writes so far. */
+  /** Writes so far, and reads but those of iterators. */
   writes = 0
+  reads = 0
   #next: { atWrite: number; fault: Fault } | undefined
 
   /** The write `inWrites` from now (1: the next) fails so. */
@@ -47,6 +48,12 @@ export class FaultyDatabase {
         const method = value.bind(disk) as (...parameters: unknown[]) => Promise<unknown>
         if (name === 'batch' || name === 'put' || name === 'del' || name === 'clear') {
           return (...parameters: unknown[]) => guard(() => method(...parameters))
+        }
+        if (name === 'get' || name === 'getMany') {
+          return (...parameters: unknown[]) => {
+            this.reads++
+            return method(...parameters)
+          }
         }
         return method
       },

@@ -4,7 +4,13 @@ import { describe, expect, test } from 'vitest'
 import { isRejection, rejections } from '../../src/core/errors.ts'
 import { decodeEvent, type Draft } from '../../src/core/event-codec.ts'
 import type { Event, OwnerEvent } from '../../src/core/event.ts'
-import { hexOf, type ObjectId, objectIdOf, type TenureId } from '../../src/core/ids.ts'
+import {
+  hexOf,
+  type ObjectId,
+  objectIdOf,
+  type TenureId,
+  textOfEventId,
+} from '../../src/core/ids.ts'
 import { decodeSnapshot } from '../../src/core/snapshot.ts'
 import { entriesOf } from '../../src/core/trie.ts'
 import { homeKey } from '../../src/log/keys.ts'
@@ -165,6 +171,20 @@ describe('a node of a tree that is lost', () => {
   })
 })
 
+test('a damaged proposal is named, and not left out of the state in silence', async () => {
+  const proposal = proposalBy(stranger, id, createOf(file('a')))
+  const subject = await opened(proposal)
+  const key = homeKey('events', Buffer.from(proposal.id, 'hex'))
+  await subject.disk.disk.put(key, proposal.block.with(-1, (proposal.block.at(-1) as number) ^ 1))
+  await subject.reopen()
+  const review = ownerEventBy(F, id, reviewOf('accept', proposal), [genesis])
+  const damaged = { code: 'HOME_DAMAGED', message: expect.stringContaining(textOfEventId(proposal.id)) }
+  await expect(subject.submit(review)).rejects.toMatchObject(damaged)
+  await expect(subject.replica.snapshot()).rejects.toMatchObject(damaged)
+  await subject.disk.disk.put(key, proposal.block)
+  expect(await rootOf(subject)).toBe(await rootOfAll(subject))
+})
+
 describe('names and sizes', () => {
   const update = (of: Event, name: string) => ({
     op: 'update' as const,
@@ -297,6 +317,24 @@ describe('owners who mean harm', () => {
     const body = { kind: 'release' as const, tag: 'v1', root: dagCborRoot }
     const event = (await subject.replica.act(B, body)) as OwnerEvent
     expect(event.parents.length).toBe(64)
+  })
+
+  test('a review of many that were rejected long ago reads its past once', async () => {
+    const proposals = Array.from({ length: 300 }, (_, i) =>
+      proposalBy(stranger, id, createOf(file(`p${i}`))),
+    )
+    const chain: OwnerEvent[] = [ownerEventBy(F, id, reviewOf('reject', ...proposals), [genesis])]
+    for (let i = 0; i < 300; i++) {
+      const body = { kind: 'release' as const, tag: `t${i}`, root: dagCborRoot }
+      chain.push(ownerEventBy(F, id, body, [chain.at(-1) as Event]))
+    }
+    const subject = await opened(...proposals, ...chain)
+    const before = subject.disk.reads
+    await subject.submit(ownerEventBy(F, id, reviewOf('accept', ...proposals), [chain.at(-1) as Event]))
+    expect(subject.disk.reads - before).toBeLessThan(3_000)
+    expect((await subject.log.proposals(proposals.map((proposal) => proposal.id)))[299]).toMatchObject({
+      decisions: [{ status: 'pending' }],
+    })
   })
 
   test('a wrong tenure is refused with proof, one of a later version without', async () => {

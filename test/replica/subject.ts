@@ -31,6 +31,8 @@ export class Subject {
   readonly disk = new FaultyDatabase()
   readonly dataset: DatasetId
   poolBytesMax = Number.POSITIVE_INFINITY
+  /** Small, so that what is published in parts is so here too. */
+  partMax: number | undefined = 8
   /** Messages of the warnings so far. */
   readonly warnings: string[] = []
   #process = this.disk.open()
@@ -72,6 +74,7 @@ export class Subject {
       clock: steppingClock(),
       logger,
       poolBytesMax: this.poolBytesMax,
+      partMax: this.partMax,
     })
     return this
   }
