@@ -50,3 +50,15 @@ export function openConnection(connections: readonly Connection[], peer: PeerId)
   }
   return open
 }
+
+/** Why nobody was reached at an address. */
+export function unreachable(address: string, cause: unknown): GonkError {
+  const what = String(cause)
+  if (/Payload identity key/.test(what)) {
+    return new GonkError('NO_PEER', `another peer than the one named answers at ${address}`, {
+      hint: 'take the address from `gonk-node status` or `share` on that machine',
+      cause,
+    })
+  }
+  return new GonkError('NO_PEER', `cannot reach ${address}: ${what}`, { cause })
+}

@@ -12,7 +12,7 @@ import { serveBlocks } from './block-server.ts'
 import { conductDefaults, PeerConduct } from './conduct.ts'
 import { startDeadline } from './deadline.ts'
 import { Directory, directoryDefaults } from './directory.ts'
-import { abortError, openConnection, peerError, ProtocolFault } from './failures.ts'
+import { abortError, openConnection, peerError, ProtocolFault, unreachable } from './failures.ts'
 import { createGate } from './gate.ts'
 import { Gossip, topicOf } from './gossip.ts'
 import { createHost, type Host, type HostServices } from './host.ts'
@@ -229,7 +229,9 @@ export class Libp2pNetwork implements Network {
       const stream = await this.#openBlocks(peer, signal)
       yield* fetchBlocks(stream, dataset, cids, this.#limits, options)
     } catch (error) {
-      if (error instanceof ProtocolFault) {
+      if (this.#stopped.signal.aborted) {
+        // Streams that our own stop cuts off are nobody's failure.
+      } else if (error instanceof ProtocolFault) {
         this.#conduct.fault(peer, error.code, error.message, error.weight)
       }
       throw await this.#explain(peerError(error, peer, signal), peer)
@@ -296,7 +298,9 @@ export class Libp2pNetwork implements Network {
     try {
       await run(peer)
     } catch (error) {
-      if (error instanceof ProtocolFault) {
+      if (this.#stopped.signal.aborted) {
+        // Streams that our own stop cuts off are nobody's failure.
+      } else if (error instanceof ProtocolFault) {
         this.#conduct.fault(peer, error.code, error.message, error.weight)
       } else if (error instanceof GonkError) {
         this.#conduct.note(peer, error.code, error.message)
@@ -356,7 +360,7 @@ export class Libp2pNetwork implements Network {
     } catch (error) {
       if (deadline.expired) throw new GonkError('TIMEOUT', `no answer from ${target}`)
       if (signal?.aborted === true) throw abortError(signal)
-      throw new GonkError('NO_PEER', `cannot reach ${target}: ${String(error)}`, { cause: error })
+      throw unreachable(String(target), error)
     } finally {
       deadline.clear()
     }

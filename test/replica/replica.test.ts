@@ -210,6 +210,7 @@ describe('names and sizes', () => {
     expect(await rootOf(subject)).toBe(await rootOfAll(subject))
     const { counts } = await subject.replica.snapshot()
     expect(counts.files).toBe(42)
+    expect(subject.warnings).toEqual([])
   })
 
   test('sizes that add up to more than an integer can be give one root in every order', async () => {
