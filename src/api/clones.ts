@@ -1,5 +1,5 @@
-// Clones as the life of a node sees them: those that a stop of the process cut off go on in the
-// background, and one that a person asks for again takes over from there.
+// Clones as the life of a node sees them: at most one of a dataset. Those that a stop of the process
+// cut off go on in the background, and one that a person asks for again takes over from there.
 import { GonkError } from '../core/errors.ts'
 import { type DatasetId, textOfEventId } from '../core/ids.ts'
 import type { CatalogEntry } from '../log/catalog.ts'
@@ -8,7 +8,7 @@ import type { NodeContext } from './context.ts'
 import type { Live } from './live.ts'
 import type { CloneRequest, CloneResult, ProgressOptions } from './types.ts'
 
-interface Resuming {
+interface Running {
   readonly stop: AbortController
   readonly ended: Promise<void>
 }
@@ -19,17 +19,30 @@ const RETRY_MAX_MS = 60_000
 export class Clones {
   readonly #context: NodeContext
   readonly #live: Live
-  readonly #resuming = new Map<DatasetId, Resuming>()
+  readonly #running = new Map<DatasetId, Running>()
 
   constructor(context: NodeContext, live: Live) {
     this.#context = context
     this.#live = live
   }
 
-  /** Throws what {@link clone} throws. */
-  run(request: CloneRequest, options: ProgressOptions = {}): Promise<CloneResult> {
-    const onTarget = (dataset: DatasetId) => this.giveUp(dataset)
-    return clone(this.#context, this.#live, request, { ...options, onTarget })
+  /** Throws what {@link clone} throws; CANCELLED when another one takes over, or it is forgotten. */
+  async run(request: CloneRequest, options: ProgressOptions = {}): Promise<CloneResult> {
+    const stop = new AbortController()
+    const signal = AbortSignal.any([stop.signal, ...(options.signal ? [options.signal] : [])])
+    const { promise: ended, resolve } = Promise.withResolvers<void>()
+    let target: DatasetId | undefined
+    const onTarget = async (dataset: DatasetId) => {
+      while (this.#running.has(dataset)) await this.giveUp(dataset)
+      this.#running.set(dataset, { stop, ended })
+      target = dataset
+    }
+    try {
+      return await clone(this.#context, this.#live, request, { ...options, signal, onTarget })
+    } finally {
+      if (target !== undefined) this.#running.delete(target)
+      resolve()
+    }
   }
 
   /** Goes on with clones that were cut off, until they are done. Returns at once. */
@@ -37,21 +50,21 @@ export class Clones {
     for (const dataset of datasets) {
       const stop = new AbortController()
       const ended = this.#untilDone(dataset, stop.signal).finally(() => {
-        this.#resuming.delete(dataset)
+        this.#running.delete(dataset)
       })
-      this.#resuming.set(dataset, { stop, ended })
+      this.#running.set(dataset, { stop, ended })
     }
   }
 
-  /** Ends what goes on in the background with a dataset; what was fetched stays. */
+  /** Ends the clone of a dataset that goes on; what was fetched stays. */
   async giveUp(dataset: DatasetId): Promise<void> {
-    const resuming = this.#resuming.get(dataset)
-    resuming?.stop.abort(new GonkError('CANCELLED', 'another clone of the dataset takes over'))
-    await resuming?.ended
+    const running = this.#running.get(dataset)
+    running?.stop.abort(new GonkError('CANCELLED', 'the clone was given up for another command'))
+    await running?.ended
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#resuming.keys()].map((dataset) => this.giveUp(dataset)))
+    await Promise.all([...this.#running.keys()].map((dataset) => this.giveUp(dataset)))
   }
 
   async #untilDone(dataset: DatasetId, signal: AbortSignal): Promise<void> {

@@ -27,8 +27,10 @@ export interface NodeContext {
   readonly scratch: string
 }
 
-export interface ReplicasNeeds
-  extends Pick<NodeContext, 'db' | 'catalog' | 'nodes' | 'held' | 'crypto' | 'clock' | 'logger'> {
+export interface ReplicasNeeds extends Pick<
+  NodeContext,
+  'db' | 'catalog' | 'nodes' | 'held' | 'crypto' | 'clock' | 'logger'
+> {
   /** Bytes of undecided proposals of others kept in each dataset. */
   readonly poolBytesMax?: number
 }

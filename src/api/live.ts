@@ -97,11 +97,7 @@ export class Live {
     })
   }
 
-  async #submit(
-    replica: Replica,
-    blocks: readonly Uint8Array[],
-    peer: PeerId,
-  ): Promise<Submitted> {
+  async #submit(replica: Replica, blocks: readonly Uint8Array[], peer: PeerId): Promise<Submitted> {
     const { stored, missingParents, refused } = await replica.submit(blocks)
     for (const { refused: code, what, event } of refused) {
       const fields = { peer, dataset: textOfEventId(replica.id), event, code, what }
@@ -234,4 +230,3 @@ export class Live {
     await Promise.allSettled([...this.#tasks])
   }
 }
-

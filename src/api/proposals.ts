@@ -117,8 +117,11 @@ class Batch {
 
 /** At least the bytes of its encoding. */
 function sizeOf(operation: Operation): number {
-  const value = 'value' in operation && operation.value.type === 'file' ? operation.value : undefined
-  const text = value ? value.name.length * 3 + value.mediaType.length + (value.meta ?? '').length * 3 : 0
+  const value =
+    'value' in operation && operation.value.type === 'file' ? operation.value : undefined
+  const text = value
+    ? value.name.length * 3 + value.mediaType.length + (value.meta ?? '').length * 3
+    : 0
   const bases = 'base' in operation ? operation.base.length * 48 : 0
   return 160 + text + bases
 }

@@ -32,7 +32,12 @@ export async function createRelease(
   for (let i = 0; i < TRIES; i++) {
     const parents = await replica.frontier(context.signer)
     const root = await rootOver(context, replica, parents)
-    const body = { kind: 'release' as const, tag, root: root.bytes, ...(text !== undefined && { text }) }
+    const body = {
+      kind: 'release' as const,
+      tag,
+      root: root.bytes,
+      ...(text !== undefined && { text }),
+    }
     const event = await replica.actOn(context.signer, body, parents)
     if (event === undefined) continue
     const isComplete = (await replica.log.wanted(1)).length === 0

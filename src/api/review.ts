@@ -212,7 +212,9 @@ async function checkBases(
     if (!('base' in operation)) continue
     const [versions] = await replica.log.versions([operation.object])
     const row = objectRowOf(operation.object, versions ?? [])
-    const heads = new Set(row.heads.map((i) => versionKey((row.versions[i] as { id: typeof id }).id)))
+    const heads = new Set(
+      row.heads.map((i) => versionKey((row.versions[i] as { id: typeof id }).id)),
+    )
     const isCurrent = operation.base.some(
       (base) => heads.has(versionKey(base)) || accepted.has(versionKey(base)),
     )

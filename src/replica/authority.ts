@@ -272,10 +272,7 @@ export class Authority {
    * that are not; at most `max`, the deepest first, but always one that has the tenure's add in its
    * past: many deep heads beside it must not keep an owner from writing.
    */
-  async frontier(
-    max: number,
-    tenure: TenureId,
-  ): Promise<{ parents: EventId[]; depth: number }> {
+  async frontier(max: number, tenure: TenureId): Promise<{ parents: EventId[]; depth: number }> {
     const lookUp: LookUp = (ids) => this.#log.headers(ids)
     const chosen = new Map<EventId, HeaderRow>()
     let next = await this.#log.heads()

@@ -93,11 +93,7 @@ async function prefetchFiles(
 }
 
 /** Removes what was prefetched longest ago. Not while files come in: they may share blocks with it. */
-async function makeRoom(
-  needs: PrefetchNeeds,
-  bytes: number,
-  bytesMax: number,
-): Promise<boolean> {
+async function makeRoom(needs: PrefetchNeeds, bytes: number, bytesMax: number): Promise<boolean> {
   const { held, gate } = needs
   const oldest = await held.oldestPrefetched(bytes, bytesMax)
   if (oldest.length === 0) return true

@@ -97,10 +97,12 @@ export class Replica {
     const replica = new Replica(needs)
     await replica.#load()
     // What a crash left between storing and deriving. A full disk must not keep a dataset shut.
-    await replica.#exclusive(() => replica.#derive()).catch((error: unknown) => {
-      const fields = { dataset: textOfEventId(replica.id), reason: String(error) }
-      needs.logger.warn(fields, 'events that are stored could not be taken into the state yet')
-    })
+    await replica
+      .#exclusive(() => replica.#derive())
+      .catch((error: unknown) => {
+        const fields = { dataset: textOfEventId(replica.id), reason: String(error) }
+        needs.logger.warn(fields, 'events that are stored could not be taken into the state yet')
+      })
     return replica
   }
 

@@ -82,7 +82,13 @@ async function foreign(name: string, sizeBytes: number, isWhole = true) {
     for await (const block of files.walk(cid)) last = block.cid
     await theirs.delete(last as CID)
   }
-  const value = { type: 'file' as const, name, mediaType: 'text/plain', sizeBytes, content: cid.bytes }
+  const value = {
+    type: 'file' as const,
+    name,
+    mediaType: 'text/plain',
+    sizeBytes,
+    content: cid.bytes,
+  }
   const draft = {
     family: 'proposal' as const,
     dataset: dataset.replica.id,
@@ -95,7 +101,8 @@ async function foreign(name: string, sizeBytes: number, isWhole = true) {
 
 async function bytesOnDisk(): Promise<number> {
   let bytes = 0
-  for await (const cid of node.files.list()) bytes += (await node.files.blocks.get(cid))?.length ?? 0
+  for await (const cid of node.files.list())
+    bytes += (await node.files.blocks.get(cid))?.length ?? 0
   return bytes
 }
 

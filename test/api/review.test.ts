@@ -74,7 +74,10 @@ test('many large proposals are reviewed in several events, so that they need not
   const meta = `"${'x'.repeat(4_000)}"`
   for (let i = 0; i < 90; i++) {
     const value = await dataset.file(`f${i}`)
-    await dataset.create(F, ...Array.from({ length: 50 }, (_, n) => ({ ...value, name: `${i}/${n}`, meta })))
+    await dataset.create(
+      F,
+      ...Array.from({ length: 50 }, (_, n) => ({ ...value, name: `${i}/${n}`, meta })),
+    )
   }
   const { events, decided } = await review(context, dataset.entry, { all: {}, verdict: 'reject' })
   expect(events.length).toBe(2)

@@ -44,18 +44,21 @@ describe('a dataset that is forgotten', () => {
     (['refused', 'lost', 'last'] as Fault[]).map((fault) => ({ write, fault })),
   )
 
-  test.each(cases)('can be had again when write $write of it was $fault', async ({ write, fault }) => {
-    const disk = new FaultyDatabase()
-    const first = await opened(disk)
-    const { root } = await (await first.take()).snapshot()
-    disk.failIn(write, fault)
-    await first.catalog.remove(id).catch(() => {})
-    const second = await opened(disk)
-    const replica = await second.take()
-    expect((await replica.snapshot()).root.toString()).toBe(root.toString())
-    await second.catalog.remove(id)
-    expect((await opened(disk)).catalog.list()).toEqual([])
-  })
+  test.each(cases)(
+    'can be had again when write $write of it was $fault',
+    async ({ write, fault }) => {
+      const disk = new FaultyDatabase()
+      const first = await opened(disk)
+      const { root } = await (await first.take()).snapshot()
+      disk.failIn(write, fault)
+      await first.catalog.remove(id).catch(() => {})
+      const second = await opened(disk)
+      const replica = await second.take()
+      expect((await replica.snapshot()).root.toString()).toBe(root.toString())
+      await second.catalog.remove(id)
+      expect((await opened(disk)).catalog.list()).toEqual([])
+    },
+  )
 
   test('leaves nothing but nodes, which the collector takes', async () => {
     const disk = new FaultyDatabase()

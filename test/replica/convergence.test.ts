@@ -19,7 +19,7 @@ import { type SignedHistory, signedHistory } from './signed-history.ts'
 import { Subject } from './subject.ts'
 import { dumpOf } from './table-dump.ts'
 
-const RUNS = 150
+const RUNS = 100
 const ARRIVALS = 4
 const SCRATCH = join(tmpdir(), `gonk-convergence-${process.pid}`)
 const crypto = nodeCrypto()
@@ -66,7 +66,9 @@ async function deliverWhatFits(
       const reasons = new Map(refused.map(({ event, refused: reason }) => [event, reason]))
       const waiting = batch.filter(({ id }) => reasons.get(id) === 'missing-parents')
       const overQuota = batch.filter(({ id }) => reasons.get(id) === 'over-quota')
-      expect(waiting.length + overQuota.length).toBe(batch.filter(({ id }) => reasons.has(id)).length)
+      expect(waiting.length + overQuota.length).toBe(
+        batch.filter(({ id }) => reasons.has(id)).length,
+      )
       queue.push(...choices.shuffled(waiting))
       crowded.push(...overQuota)
       wasNamed ||= stored.some(({ family }) => family === 'owner')

@@ -69,18 +69,21 @@ describe('a write that fails', () => {
     })
   })
 
-  test.each<Fault>(['refused', 'unsure'])('in the middle of publishing loses nothing (%s)', async (fault) => {
-    const proposal = proposalBy(stranger, id, createOf(file('a')))
-    for (const write of [1, 2, 3, 5, 7]) {
-      const subject = await opened(proposal)
-      for (let i = 0; i < 20; i++) await acceptEach(subject, [createOf(file(`b${i}`))])
-      await subject.replica.act(F, reviewOf('accept', proposal))
-      subject.disk.failIn(write, fault)
-      await subject.replica.snapshot().catch(() => {})
-      subject.disk.heal()
-      expect(await rootOf(subject)).toBe(await rootOfAll(subject))
-    }
-  })
+  test.each<Fault>(['refused', 'unsure'])(
+    'in the middle of publishing loses nothing (%s)',
+    async (fault) => {
+      const proposal = proposalBy(stranger, id, createOf(file('a')))
+      for (const write of [1, 2, 3, 5, 7]) {
+        const subject = await opened(proposal)
+        for (let i = 0; i < 20; i++) await acceptEach(subject, [createOf(file(`b${i}`))])
+        await subject.replica.act(F, reviewOf('accept', proposal))
+        subject.disk.failIn(write, fault)
+        await subject.replica.snapshot().catch(() => {})
+        subject.disk.heal()
+        expect(await rootOf(subject)).toBe(await rootOfAll(subject))
+      }
+    },
+  )
 
   test('what was stored before a crash is taken into the state when the dataset is opened', async () => {
     const proposal = proposalBy(stranger, id, createOf(file('a')))
@@ -97,9 +100,9 @@ describe('a write that fails', () => {
     const subject = await opened()
     await subject.replica.close()
     const { writes } = subject.disk
-    await expect(subject.submit(proposalBy(stranger, id, createOf(file('a'))))).rejects.toMatchObject(
-      { code: 'CANCELLED' },
-    )
+    await expect(
+      subject.submit(proposalBy(stranger, id, createOf(file('a')))),
+    ).rejects.toMatchObject({ code: 'CANCELLED' })
     expect(subject.disk.writes).toBe(writes)
   })
 
@@ -140,16 +143,24 @@ describe('a node of a tree that is lost', () => {
       const { stateRoot, root } = await subject.replica.snapshot()
       const expected = await dumpOf(subject.disk.disk, subject.log)
       const bytes = (await subject.nodes.get(stateRoot)) as Uint8Array
-      await subject.disk.disk.put(homeKey('nodes', stateRoot.bytes), bytes.map((byte) => byte ^ 1))
+      await subject.disk.disk.put(
+        homeKey('nodes', stateRoot.bytes),
+        bytes.map((byte) => byte ^ 1),
+      )
       await subject.reopen()
-      await subject.replica.act(F, reviewOf('accept', proposalBy(stranger, id, createOf(file('n')))))
+      await subject.replica.act(
+        F,
+        reviewOf('accept', proposalBy(stranger, id, createOf(file('n')))),
+      )
       subject.disk.failIn(write, 'last')
       await subject.replica.snapshot().catch(() => {})
       await subject.reopen()
       await acceptEach(subject, [createOf(file('y'))])
       expect(await rootOf(subject)).toBe(await rootOfAll(subject))
       expect(root.toString()).not.toBe(await rootOf(subject))
-      expect(Object.keys(await dumpOf(subject.disk.disk, subject.log))).toEqual(Object.keys(expected))
+      expect(Object.keys(await dumpOf(subject.disk.disk, subject.log))).toEqual(
+        Object.keys(expected),
+      )
     }
   })
 
@@ -178,7 +189,10 @@ test('a damaged proposal is named, and not left out of the state in silence', as
   await subject.disk.disk.put(key, proposal.block.with(-1, (proposal.block.at(-1) as number) ^ 1))
   await subject.reopen()
   const review = ownerEventBy(F, id, reviewOf('accept', proposal), [genesis])
-  const damaged = { code: 'HOME_DAMAGED', message: expect.stringContaining(textOfEventId(proposal.id)) }
+  const damaged = {
+    code: 'HOME_DAMAGED',
+    message: expect.stringContaining(textOfEventId(proposal.id)),
+  }
   await expect(subject.submit(review)).rejects.toMatchObject(damaged)
   await expect(subject.replica.snapshot()).rejects.toMatchObject(damaged)
   await subject.disk.disk.put(key, proposal.block)
@@ -245,15 +259,20 @@ describe('names and sizes', () => {
     expect(isRejection(event) && rejections[event.refused].provable).toBe(true)
   })
 
-  test.each(['__proto__', 'constructor', 'hasOwnProperty/toString'])('%s is a name as any', async (name) => {
-    const subject = await opened()
-    const labels: Record<string, string> = JSON.parse(`{"${name}":"x","__proto__":"y"}`)
-    const proposal = await subject.replica.propose(stranger, [createOf(file(name))], { labels })
-    await subject.replica.act(F, reviewOf('accept', proposal))
-    expect(await rootOf(subject)).toBe(await rootOfAll(subject))
-    expect((await subject.log.names.owned([{ space: 'file', name }]))[0]).toBeDefined()
-    expect(Object.keys((await subject.replica.proposal(proposal.id))?.labels ?? {})).toContain('__proto__')
-  })
+  test.each(['__proto__', 'constructor', 'hasOwnProperty/toString'])(
+    '%s is a name as any',
+    async (name) => {
+      const subject = await opened()
+      const labels: Record<string, string> = JSON.parse(`{"${name}":"x","__proto__":"y"}`)
+      const proposal = await subject.replica.propose(stranger, [createOf(file(name))], { labels })
+      await subject.replica.act(F, reviewOf('accept', proposal))
+      expect(await rootOf(subject)).toBe(await rootOfAll(subject))
+      expect((await subject.log.names.owned([{ space: 'file', name }]))[0]).toBeDefined()
+      expect(Object.keys((await subject.replica.proposal(proposal.id))?.labels ?? {})).toContain(
+        '__proto__',
+      )
+    },
+  )
 })
 
 describe('content that is lacking', () => {
@@ -295,7 +314,9 @@ describe('a full pool', () => {
     const theirs = proposalBy(stranger, id, createOf(file('theirs')))
     expect((await subject.submit(theirs)).refused).toEqual([])
     await subject.reopen()
-    const more = Array.from({ length: 5 }, (_, i) => proposalBy(stranger, id, createOf(file(`t${i}`))))
+    const more = Array.from({ length: 5 }, (_, i) =>
+      proposalBy(stranger, id, createOf(file(`t${i}`))),
+    )
     const { refused, stored } = await subject.submit(...more)
     expect(refused.length).toBeGreaterThan(0)
     await subject.replica.act(F, reviewOf('reject', theirs, ...(stored as typeof more)))
@@ -331,9 +352,13 @@ describe('owners who mean harm', () => {
     }
     const subject = await opened(...proposals, ...chain)
     const before = subject.disk.reads
-    await subject.submit(ownerEventBy(F, id, reviewOf('accept', ...proposals), [chain.at(-1) as Event]))
+    await subject.submit(
+      ownerEventBy(F, id, reviewOf('accept', ...proposals), [chain.at(-1) as Event]),
+    )
     expect(subject.disk.reads - before).toBeLessThan(3_000)
-    expect((await subject.log.proposals(proposals.map((proposal) => proposal.id)))[299]).toMatchObject({
+    expect(
+      (await subject.log.proposals(proposals.map((proposal) => proposal.id)))[299],
+    ).toMatchObject({
       decisions: [{ status: 'pending' }],
     })
   })

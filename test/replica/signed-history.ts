@@ -81,7 +81,9 @@ function signAll(random: RandomHistory, seed: number): SignedHistory {
     ids.set(event.id, signed.id)
     if (event.family === 'proposal') {
       for (let index = 0; index < event.operations.length; index++) {
-        const [old, now] = [event, signed].map(({ id }) => objectIdOf({ proposal: id, index }, sha256))
+        const [old, now] = [event, signed].map(({ id }) =>
+          objectIdOf({ proposal: id, index }, sha256),
+        )
         objects.set(old as ObjectId, now as ObjectId)
       }
     }
@@ -156,7 +158,10 @@ function signAll(random: RandomHistory, seed: number): SignedHistory {
   }
 
   function unknownBlock(event: OwnerEvent, signer: Signer): Uint8Array {
-    const [kind, version] = UNKNOWN[Number.parseInt(event.id.slice(0, 2), 16) % 4] as [string, number]
+    const [kind, version] = UNKNOWN[Number.parseInt(event.id.slice(0, 2), 16) % 4] as [
+      string,
+      number,
+    ]
     return laterBlock(genesis.id, signer, { ...envelopeOf(event), kind, version, body: { any: 1 } })
   }
 }

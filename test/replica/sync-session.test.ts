@@ -352,7 +352,11 @@ describe('a node that cannot take in everything', () => {
 
   it('still gets the proposals that owners name when its pool is full', async () => {
     const named = proposals(30, 'named', 200_000)
-    const review = makeEvent('review', { depth: 1, parents: [DATASET], names: named.map(({ id }) => id) })
+    const review = makeEvent('review', {
+      depth: 1,
+      parents: [DATASET],
+      names: named.map(({ id }) => id),
+    })
     const server = world(review, named, proposals(3, 'pending'))
     const client = new World({ poolMax: 0 }).put(genesis)
     expect(await pull(client, server)).toMatchObject({ end: 'over-quota' })

@@ -35,7 +35,8 @@ export async function dumpOf(db: Database, log: DatasetLog): Promise<Dump> {
   dump['proposals'] = await proposalsOf(log)
   dump['objects'] = await objectsOf(log)
   dump['counts'] = await log.meta('counts')
-  const { state, events, files, ...counts } = (await log.meta<Record<string, unknown>>('trees')) ?? {}
+  const { state, events, files, ...counts } =
+    (await log.meta<Record<string, unknown>>('trees')) ?? {}
   dump['trees'] = { state, events, files, ...counts }
   return dump
 }
