@@ -1,11 +1,7 @@
 // The collector: keeps exactly what decisions of owners, and this node's own undecided proposals,
 // make it keep, and removes every other block.
 import * as dagCbor from '@ipld/dag-cbor'
-import * as dagPb from '@ipld/dag-pb'
-import * as Block from 'multiformats/block'
 import { CID } from 'multiformats/cid'
-import * as raw from 'multiformats/codecs/raw'
-import type { BlockCodec } from 'multiformats/codecs/interface'
 import { isRejection } from '../core/errors.ts'
 import { hexOf } from '../core/ids.ts'
 import { decodeSnapshot } from '../core/snapshot.ts'
@@ -13,6 +9,7 @@ import { isPending } from '../replica/derive.ts'
 import type { Replica } from '../replica/replica.ts'
 import type { NodeContext } from './context.ts'
 import { releaseRoots } from './release-files.ts'
+import { treeBlocks } from './tree-walk.ts'
 import type { ProgressOptions } from './types.ts'
 
 /**
@@ -138,20 +135,6 @@ async function removeUnmarked(
   return removed
 }
 
-/** Marks a block of a tree and everything below it that is such a block too. */
 async function mark({ nodes }: NodeContext, root: CID, kept: Set<string>): Promise<void> {
-  const open = [root]
-  for (let cid = open.pop(); cid !== undefined; cid = open.pop()) {
-    if (kept.has(cid.toString())) continue
-    const bytes = await nodes.node(cid)
-    if (bytes === undefined) continue
-    kept.add(cid.toString())
-    for (const [, link] of Block.createUnsafe({ bytes, cid, codec: codecOf(cid) }).links()) {
-      if (link.code !== raw.code) open.push(link as CID)
-    }
-  }
-}
-
-function codecOf(cid: CID): BlockCodec<number, unknown> {
-  return (cid.code === dagPb.code ? dagPb : dagCbor) as BlockCodec<number, unknown>
+  for await (const _ of treeBlocks(nodes, root, kept)) continue
 }

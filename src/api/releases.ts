@@ -4,6 +4,7 @@ import { GonkError } from '../core/errors.ts'
 import type { OwnerEvent } from '../core/event.ts'
 import { type EventId, textOfEventId } from '../core/ids.ts'
 import type { Write } from '../log/database.ts'
+import type { NodeBlocks } from '../log/node-blocks.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { AbortOptions } from '../ports.ts'
 import { historyOf, pastOf, type RecomputeNeeds, Replay } from '../replica/recompute.ts'
@@ -11,9 +12,16 @@ import type { Replica } from '../replica/replica.ts'
 import type { PastState } from './past-files.ts'
 import { readEvent, readEvents } from './resolve.ts'
 import { cidText, timeText } from './text.ts'
+import { treeBlocks } from './tree-walk.ts'
 import type { ReleaseInfo } from './types.ts'
 
 type Release = OwnerEvent & { readonly body: { readonly kind: 'release' } }
+
+export interface AuditNeeds extends RecomputeNeeds {
+  readonly nodes: NodeBlocks
+}
+
+const WRITES_PER_BATCH = 1_000
 
 interface Claim {
   readonly tag: string
@@ -98,7 +106,7 @@ export function putAudit(log: DatasetLog, event: EventId, isMatch: boolean): Wri
  * Throws NOT_FOUND when there is no such release, CANCELLED, DISK.
  */
 export async function auditRelease(
-  needs: RecomputeNeeds,
+  needs: AuditNeeds,
   replica: Replica,
   event: EventId,
   options: AbortOptions = {},
@@ -110,7 +118,7 @@ export async function auditRelease(
 
 /** Audits all valid releases that were not audited yet. Background work. Throws CANCELLED, DISK. */
 export async function auditReleases(
-  needs: RecomputeNeeds,
+  needs: AuditNeeds,
   replica: Replica,
   options: AbortOptions = {},
 ): Promise<void> {
@@ -123,7 +131,7 @@ export async function auditReleases(
 
 /** Releases that follow each other share one replay: its cost is that of the history, not of each past. */
 async function audit(
-  needs: RecomputeNeeds,
+  needs: AuditNeeds,
   log: DatasetLog,
   releases: readonly Release[],
   options: AbortOptions,
@@ -145,11 +153,22 @@ async function audit(
       const { snapshot, isComplete } = await replay.state()
       if (snapshot === undefined || !isComplete) continue
       const isMatch = snapshot.root.equals(CID.decode(body.root))
+      if (isMatch) await keepTree(needs.nodes, replay.nodes, snapshot.root)
       await log.commit([putAudit(log, id, isMatch)])
     }
   } finally {
     await replay?.close()
   }
+}
+
+/** So that every node serves the roots of releases: to clones, and to whoever pins them. */
+async function keepTree(to: NodeBlocks, from: NodeBlocks, root: CID): Promise<void> {
+  const writes: Write[] = []
+  for await (const { cid, bytes } of treeBlocks(from, root)) {
+    writes.push(to.putOf(cid, bytes))
+    if (writes.length >= WRITES_PER_BATCH) await to.write(writes.splice(0))
+  }
+  await to.write(writes)
 }
 
 async function readRelease(log: DatasetLog, id: EventId): Promise<Release> {

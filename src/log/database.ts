@@ -24,20 +24,30 @@ export const put = (key: Uint8Array, value: Uint8Array = EMPTY): Write => ({
 })
 export const del = (key: Uint8Array): Write => ({ type: 'del', key })
 
+export interface DatabaseOptions {
+  /** Bytes of recent writes in memory, twice over. @default 16 MiB */
+  readonly writeBufferBytes?: number
+  /** Bytes of blocks read. @default 32 MiB */
+  readonly cacheBytes?: number
+}
+
 /**
  * Opens or makes the database under `directory`.
  * Throws HOME_BUSY when another process has it, HOME_FORMAT when its format is unknown,
  * HOME_DAMAGED when LevelDB cannot read it, DISK when it cannot be written.
  */
-export async function openDatabase(directory: string): Promise<Database> {
+export async function openDatabase(
+  directory: string,
+  { writeBufferBytes = 16 << 20, cacheBytes = 32 << 20 }: DatabaseOptions = {},
+): Promise<Database> {
   // LevelDB silently starts anew when its CURRENT file is lost: a witness beside it forbids that.
   const witness = `${directory}.format`
   const db = new Level<Uint8Array, Uint8Array>(directory, {
     keyEncoding: 'view',
     valueEncoding: 'view',
     createIfMissing: !existsSync(witness),
-    writeBufferSize: 16 << 20,
-    cacheSize: 32 << 20,
+    writeBufferSize: writeBufferBytes,
+    cacheSize: cacheBytes,
     maxFileSize: 16 << 20,
   }) as unknown as Database
   try {

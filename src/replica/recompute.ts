@@ -62,6 +62,8 @@ const BLOCKS_PER_READ = 16
 const SUBMIT_BYTES = 4 << 20
 const SUBMIT_EVENTS = 256
 const REPORTED_MAX = 1_000
+/** It stands beside the node's own database, and is read little. */
+const SMALL = { writeBufferBytes: 4 << 20, cacheBytes: 8 << 20 }
 
 // ---------------------------------------------------------------- what is in a past
 
@@ -171,7 +173,7 @@ export class Replay {
     const directory = await mkdtemp(join(needs.scratch, 'recompute-'))
     let db: Database | undefined
     try {
-      db = await openDatabase(join(directory, 'db'))
+      db = await openDatabase(join(directory, 'db'), SMALL)
       const log = new DatasetLog(db, dataset, 1)
       const parts = { db, log, nodes: new NodeBlocks(db), held: new HeldFiles(db) }
       const { crypto, clock, logger } = needs

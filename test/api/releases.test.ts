@@ -134,6 +134,8 @@ describe('releases', () => {
     await auditReleases(node, dataset.replica)
     const checks = (await listReleases(dataset.replica)).map(({ tag, check }) => `${tag} ${check}`)
     expect(checks).toEqual(['all ok', 'v0 ok', 'v1 ok', 'v2 ok', 'v3 ok'])
+    // Roots this node was never at itself are here now, to be served and pinned.
+    for (const root of roots) expect(await node.nodes.has(root)).toBe(true)
   })
 
   it('stay unchecked while a proposal of their past is not here', async () => {
