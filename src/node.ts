@@ -20,6 +20,7 @@ import { Catalog } from './log/catalog.ts'
 import { openDatabase } from './log/database.ts'
 import { HeldFiles } from './log/held-files.ts'
 import { NodeBlocks } from './log/node-blocks.ts'
+import { isStrayStreamError } from './network/failures.ts'
 import { createNetwork } from './network/libp2p-network.ts'
 import type { Logger } from './ports.ts'
 import { FileKeeper } from './replica/file-keeper.ts'
@@ -111,4 +112,18 @@ export async function openNode(
     api: createNodeApi(context, live, { clones, isDaemon: listen }),
     close: () => disposables.disposeAsync(),
   }
+}
+
+/**
+ * Keeps the process alive through errors of libp2p that no caller can catch, one log line each.
+ * Anything else is a bug and ends the process, as it would have without this.
+ * @returns how to undo it.
+ */
+export function surviveStrayErrors(logger: Logger): () => void {
+  const onError = (error: unknown) => {
+    if (!isStrayStreamError(error)) throw error
+    logger.warn({ code: 'PEER_FAILED', reason: String(error) }, 'a connection broke while in use')
+  }
+  process.on('uncaughtException', onError)
+  return () => process.off('uncaughtException', onError)
 }

@@ -1,9 +1,11 @@
 // `start`: the daemon in the foreground, until a signal stops it.
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { GonkError } from '../core/errors.ts'
 import type { Home } from '../home.ts'
-import type { Ready } from '../daemon.ts'
+import type { Config } from '../config.ts'
+import type { Daemon, Ready, startDaemon } from '../daemon.ts'
 import { boundNursery } from '../nursery.ts'
 import { pairs } from './output.ts'
 import type { Session } from './session.ts'
@@ -14,6 +16,9 @@ interface StartOptions {
   readonly listen?: string[]
   readonly peer?: string[]
 }
+
+const RETRY_MS = 200
+const PATIENCE_MS = 10_000
 
 export function addStart(program: Command): void {
   program
@@ -51,21 +56,47 @@ async function start(session: Session, options: StartOptions): Promise<void> {
       hint: 'give each a port of its own',
     })
   }
-  const { startDaemon } = await import('../daemon.ts')
-  const { readOpener } = await import('../home.ts')
   const logger = await session.logger(config.logLevel)
-  const daemon = await startDaemon({ home, logger }, config).catch(async (error: unknown) => {
-    if (!(error instanceof GonkError) || error.code !== 'HOME_BUSY') throw error
-    throw new GonkError('HOME_BUSY', `${await readOpener(home.dir)} has ${home.dir} open`, {
-      hint: 'stop it first, or start on another --home',
-    })
-  })
+  const { surviveStrayErrors } = await import('../node.ts')
+  const undo = surviveStrayErrors(logger)
+  const daemon = await openDaemon(session, home, config, logger)
   try {
     session.output.result(daemon.ready, () => readyText(home, daemon.ready))
     if (!session.signal.aborted) await once(session.signal, 'abort')
     session.output.note('stopping')
   } finally {
     await daemon.close()
+    undo()
+  }
+}
+
+/** Waits a little for a command that has the home; another daemon will not go away. */
+async function openDaemon(
+  session: Session,
+  home: Home,
+  config: Config,
+  logger: Parameters<typeof startDaemon>[0]['logger'],
+): Promise<Daemon> {
+  const { startDaemon } = await import('../daemon.ts')
+  const { readOpener } = await import('../home.ts')
+  for (let waitedMs = 0; ; waitedMs += RETRY_MS) {
+    try {
+      return await startDaemon({ home, logger }, config)
+    } catch (error) {
+      if (!(error instanceof GonkError) || error.code !== 'HOME_BUSY') throw error
+      const opener = await readOpener(home.dir)
+      if (
+        waitedMs < PATIENCE_MS &&
+        !opener.includes('gonk-node start') &&
+        !session.signal.aborted
+      ) {
+        await sleep(RETRY_MS)
+        continue
+      }
+      throw new GonkError('HOME_BUSY', `${opener} has ${home.dir} open`, {
+        hint: 'stop it first, or start on another --home',
+      })
+    }
   }
 }
 

@@ -31,11 +31,11 @@ export interface DirectoryChange {
 }
 
 /** A flat directory whose block would be greater is a HAMT. All links count, also to directories. */
-const FLAT_BYTES_MAX = 256 * 1024
+export const FLAT_BYTES_MAX = 256 * 1024
 /** What a shard not read yet adds at least: two links with names of one byte. */
 const SHARD_FLAT_BYTES_MIN = 2 * linkSerializedSize(1, 36, 0)
 
-interface Directory {
+export interface Directory {
   /** Every entry by name, or the root of a HAMT. */
   content: Map<string, Entry> | Shard
   /** Size of the flat block; of a HAMT, by how much that size changed since it was loaded. */
@@ -148,11 +148,15 @@ function collision(name: string): GonkError {
 
 // ---------------------------------------------------------------- form
 
-function emptyDirectory(): Directory {
+export function emptyDirectory(): Directory {
   return { content: new Map(), flatBytes: dataFieldSerializedSize(), changed: false }
 }
 
-async function storeDirectory(directory: Directory, store: DirectoryStore) {
+/** @returns undefined for a directory that has not changed, or has nothing in it. */
+export async function storeDirectory(
+  directory: Directory,
+  store: DirectoryStore,
+): Promise<{ cid: CID; size: number } | undefined> {
   let { content } = directory
   if (!directory.changed) return undefined
   if (content instanceof Map) {

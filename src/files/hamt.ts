@@ -46,7 +46,7 @@ export type Revise = (name: string, before: Entry | undefined) => Promise<Entry 
 
 const utf8 = new TextEncoder()
 
-interface NameHash {
+export interface NameHash {
   readonly name: string
   /** The indexes of the first eight levels. */
   readonly first: Uint8Array
@@ -58,7 +58,7 @@ interface NameHash {
  * murmur3 is easy to collide for good, so past what importers ever reach (16 levels; Kubo: 8) the
  * index is taken from sha2-256: no set of names makes a HAMT without end.
  */
-function hashOfName(name: string): NameHash {
+export function hashOfName(name: string): NameHash {
   const bytes = utf8.encode(name)
   const digests: Uint8Array[] = []
   const digestOf = (round: number): Uint8Array => {
@@ -113,7 +113,7 @@ function shardOfTwo(one: Entry, other: Entry, otherHash: NameHash, parent: Shard
   return top
 }
 
-function emptyShard(level: number): Shard {
+export function emptyShard(level: number): Shard {
   return { kind: 'shard', level, slots: new Map(), stored: undefined }
 }
 

@@ -62,3 +62,20 @@ export function unreachable(address: string, cause: unknown): GonkError {
   }
   return new GonkError('NO_PEER', `cannot reach ${address}: ${what}`, { cause })
 }
+
+const strayNames = new Set([
+  'StreamStateError',
+  'StreamResetError',
+  'StreamClosedError',
+  'StreamAbortedError',
+  'MuxerClosedError',
+  'ConnectionClosedError',
+])
+
+/**
+ * An error that libp2p threw from a timer or a promise of its own, when a connection went away while
+ * it was writing: nobody could have caught it, and nothing but that connection is concerned.
+ */
+export function isStrayStreamError(error: unknown): boolean {
+  return error instanceof Error && strayNames.has(error.name)
+}

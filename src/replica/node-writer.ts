@@ -9,32 +9,39 @@ const WRITES_PER_BATCH = 2_000
 /** More than the upper levels of trees of millions of entries. */
 const RECENT_BYTES_MAX = 16 << 20
 
-/** Nodes known to match their CIDs, the one used longest ago first. */
+/** Nodes known to match their CIDs: two generations, of which the older one goes when both are full. */
 export class RecentNodes {
-  readonly #nodes = new Map<string, Uint8Array>()
-  #bytes = 0
+  #young = new Map<string, Uint8Array>()
+  #old = new Map<string, Uint8Array>()
+  #youngBytes = 0
 
   get(cid: CID): Uint8Array | undefined {
-    const bytes = this.#nodes.get(keyOf(cid))
-    if (bytes) this.add(cid, bytes)
-    return bytes
+    const key = keyOf(cid)
+    const young = this.#young.get(key)
+    if (young) return young
+    const old = this.#old.get(key)
+    if (old) this.#add(key, old)
+    return old
   }
 
   add(cid: CID, bytes: Uint8Array): void {
-    const key = keyOf(cid)
-    this.#bytes += bytes.length - (this.#nodes.get(key)?.length ?? 0)
-    this.#nodes.delete(key)
-    this.#nodes.set(key, bytes)
-    for (const [oldest, { length }] of this.#nodes) {
-      if (this.#bytes <= RECENT_BYTES_MAX) return
-      this.#nodes.delete(oldest)
-      this.#bytes -= length
-    }
+    this.#add(keyOf(cid), bytes)
+  }
+
+  #add(key: string, bytes: Uint8Array): void {
+    if (this.#young.has(key)) return
+    this.#young.set(key, bytes)
+    this.#youngBytes += bytes.length
+    if (this.#youngBytes <= RECENT_BYTES_MAX / 2) return
+    this.#old = this.#young
+    this.#young = new Map()
+    this.#youngBytes = 0
   }
 
   clear(): void {
-    this.#nodes.clear()
-    this.#bytes = 0
+    this.#young = new Map()
+    this.#old = new Map()
+    this.#youngBytes = 0
   }
 }
 

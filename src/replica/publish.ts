@@ -11,10 +11,9 @@ import {
   type ObjectId,
   type Sha256,
 } from '../core/ids.ts'
-import { objectRowOf } from '../core/objects.ts'
-import { encodeSnapshot, objectRecordOf } from '../core/snapshot.ts'
-import type { Tenure, Version } from '../core/state.ts'
-import { type TrieChange, updateTrie } from '../core/trie.ts'
+import { encodeSnapshot } from '../core/snapshot.ts'
+import type { Tenure } from '../core/state.ts'
+import { updateTrie } from '../core/trie.ts'
 import { updateDirectory } from '../files/directory.ts'
 import type { Write } from '../log/database.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
@@ -22,6 +21,8 @@ import type { NodeBlocks } from '../log/node-blocks.ts'
 import { assert } from './assert.ts'
 import type { StateCounts, StateJournalEntry } from './derive.ts'
 import { NodeWriter, type RecentNodes } from './node-writer.ts'
+import { publishAnew } from './publish-anew.ts'
+import { rowsOf, updateState } from './state-tree.ts'
 import { type Name, type Ownership, ownershipOf, releasedOf } from './ownership.ts'
 
 /** Events that entered (or left) the two sets that are synchronised. */
@@ -68,8 +69,6 @@ export interface PublishNeeds {
 
 /** Objects and names of one part of the journal. A node of a tree is written once in each part. */
 const OBJECTS_PER_BATCH = 32_000
-/** Rows that are in memory at one time. */
-const ROWS_PER_READ = 256
 const EVENTS_PER_BATCH = 20_000
 const NAMES_PER_BATCH = 4_000
 
@@ -151,32 +150,20 @@ async function finish(
 
 /** Brings the state tree and the `files/` directory up to date. */
 export async function publishState(needs: PublishNeeds, trees: Trees): Promise<Trees> {
-  const isNew = trees.state === undefined
-  let current = isNew ? await withAllObjects(needs, trees) : trees
+  let current = trees.state ? trees : await publishAnew(needs, trees)
   for (let isFirst = true; ; isFirst = false) {
     const { entries, isLast } = await stateEntries(needs)
-    if (entries.length === 0 && current.files) return current
+    if (entries.length === 0) return current
     if (isFirst && !isLast) current = await letGo(needs, current)
     const writer = new NodeWriter(needs)
-    if (!isNew) {
-      const objects = new Set(entries.flatMap(({ entry }) => entry.objects.map(hexOf)))
-      const records = recordsOf(needs, writer, rowsOf(needs.log, [...objects].sort() as ObjectId[]))
-      current = { ...current, state: await updateState(needs, writer, current.state, records) }
-    }
+    const objects = new Set(entries.flatMap(({ entry }) => entry.objects.map(hexOf)))
+    const rows = rowsOf(needs.log, [...objects].sort() as ObjectId[])
+    const state = await updateState(needs, writer, cidOf(current.state), rows)
     const names = new Map(entries.flatMap(({ entry }) => entry.names.map(keyed)))
     const owned = await ownershipOf(needs.log, [...names.values()], needs.frozen)
-    current = await withFiles(current, owned, writer)
+    current = await withFiles({ ...current, state: state.bytes }, owned, writer)
     await finish(needs.log, entries, current, owned.writes)
   }
-}
-
-/** A state tree of all objects there are, whatever the journal lists: each node is written once. */
-async function withAllObjects(needs: PublishNeeds, trees: Trees): Promise<Trees> {
-  const writer = new NodeWriter(needs)
-  const records = recordsOf(needs, writer, needs.log.objects())
-  const current = { ...trees, state: await updateState(needs, writer, undefined, records) }
-  await finish(needs.log, [], current)
-  return current
 }
 
 /** The first entries, as many as name a bounded number of objects, and always one. */
@@ -227,43 +214,6 @@ async function withFiles(trees: Trees, owned: Ownership, writer: NodeWriter): Pr
     fileCount: trees.fileCount + owned.fileCount,
     fileBytes: String(BigInt(trees.fileBytes) + owned.fileBytes),
   }
-}
-
-async function* rowsOf(
-  log: DatasetLog,
-  objects: readonly ObjectId[],
-): AsyncGenerator<[ObjectId, Version[]]> {
-  for (let i = 0; i < objects.length; i += ROWS_PER_READ) {
-    const ids = objects.slice(i, i + ROWS_PER_READ)
-    const rows = await log.versions(ids)
-    for (const [k, id] of ids.entries()) yield [id, rows[k] ?? []]
-  }
-}
-
-/** What the state tree says of each object. */
-async function* recordsOf(
-  { frozen, sha256 }: PublishNeeds,
-  { put }: NodeWriter,
-  rows: AsyncIterable<[ObjectId, Version[]]>,
-): AsyncGenerator<TrieChange> {
-  for await (const [id, versions] of rows) {
-    const row = objectRowOf(id, versions, frozen)
-    const isGone = versions.length === 0
-    yield { key: id, value: isGone ? undefined : await objectRecordOf(row, { put, sha256 }) }
-  }
-}
-
-/** `records` in key order. @returns the root, whose nodes are on disk. */
-async function updateState(
-  { sha256 }: PublishNeeds,
-  writer: NodeWriter,
-  root: Uint8Array | undefined,
-  records: AsyncIterable<TrieChange>,
-): Promise<Uint8Array> {
-  const store = { source: writer, put: writer.put, sha256 }
-  const state = await updateTrie(cidOf(root), records, store, { sorted: true })
-  await writer.flush()
-  return state.root.bytes
 }
 
 export interface SnapshotNeeds {

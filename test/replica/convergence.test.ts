@@ -1,10 +1,11 @@
 // T2 T3 T4 T27 T39 T49: whole replicas that got the same events in different orders and batches, some
 // through crashes and full disks, are equal in everything: root, rows and trees. And they are what
 // the reference says.
+import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
 import type { Event } from '../../src/core/event.ts'
 import { versionKey } from '../../src/core/ids.ts'
 import { listReleases } from '../../src/api/releases.ts'
@@ -23,6 +24,8 @@ const RUNS = 100
 const ARRIVALS = 4
 const SCRATCH = join(tmpdir(), `gonk-convergence-${process.pid}`)
 const crypto = nodeCrypto()
+
+afterAll(() => rm(SCRATCH, { recursive: true, force: true }))
 
 /**
  * Delivers until everything is stored; what waits for its parents comes again, and at the end what
