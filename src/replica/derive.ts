@@ -55,7 +55,7 @@ export interface Derived {
 }
 
 /** Operations and proposals of one batch: bounds memory and the length of one write. */
-const OPERATIONS_PER_BATCH = 4_000
+const OPERATIONS_PER_BATCH = 2_000
 const PROPOSALS_PER_BATCH = 256
 
 /**

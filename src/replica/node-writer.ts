@@ -5,7 +5,7 @@ import { GonkError } from '../core/errors.ts'
 import type { Write } from '../log/database.ts'
 import type { NodeBlocks } from '../log/node-blocks.ts'
 
-const WRITES_PER_BATCH = 2_000
+const WRITES_PER_BATCH = 1_000
 /** More than the upper levels of trees of millions of entries. */
 const RECENT_BYTES_MAX = 16 << 20
 

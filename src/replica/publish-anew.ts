@@ -8,7 +8,7 @@ import { type Name, ownershipOf } from './ownership.ts'
 import type { PublishNeeds, Trees } from './publish.ts'
 import { updateState } from './state-tree.ts'
 
-const NAMES_PER_PART = 8_000
+const NAMES_PER_PART = 2_000
 
 /**
  * Takes in all rows there are, whatever the journal lists, and clears it. The roots come last: what is

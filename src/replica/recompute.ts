@@ -59,7 +59,7 @@ export interface Recomputed {
 const IDS_PER_BATCH = 64
 /** Of at most 256 KiB each. */
 const BLOCKS_PER_READ = 16
-const SUBMIT_BYTES = 4 << 20
+const SUBMIT_BYTES = 2 << 20
 const SUBMIT_EVENTS = 256
 const REPORTED_MAX = 1_000
 /** It stands beside the node's own database, and is read little. */
