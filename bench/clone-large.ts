@@ -15,7 +15,10 @@ export async function run(bench: Bench): Promise<void> {
   const bytes = FILES * bytesEach
   const folder = await makeFolder(join(bench.dir, 'folder'), { files: FILES, bytesEach })
   const source = await shareFolder(bench, folder)
-  const [server, client] = [startWorker<StreamMethods>('stream'), startWorker<StreamMethods>('stream')]
+  const [server, client] = [
+    startWorker<StreamMethods>('stream'),
+    startWorker<StreamMethods>('stream'),
+  ]
   await client.call.dial(await server.call.listen())
   const peaks: number[] = []
   const { clone, stream } = await interleave(bench.rounds, {

@@ -68,7 +68,12 @@ async function runChild(name: string): Promise<{ found: Row[]; status: number | 
   const found: Row[] = []
   child.on('message', (row) => {
     found.push(row as Row)
-    process.stderr.write(`${tableOf([row as Row]).split('\n').slice(2).join('\n')}\n`)
+    process.stderr.write(
+      `${tableOf([row as Row])
+        .split('\n')
+        .slice(2)
+        .join('\n')}\n`,
+    )
   })
   const [status] = (await once(child, 'exit')) as [number | null]
   return { found, status }

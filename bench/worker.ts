@@ -44,15 +44,17 @@ export function startWorker<M extends Methods>(name: string): Worker<M> {
     for (const [id, answer] of waiting) answer({ id, error: `worker ${name} ended` })
   })
   const call = new Proxy({} as M, {
-    get: (_, method) => async (...args: unknown[]) => {
-      const id = nextId++
-      const answered = new Promise<Answer>((resolve) => waiting.set(id, resolve))
-      child.send({ id, method: String(method), args } satisfies Call)
-      const { result, error } = await answered
-      waiting.delete(id)
-      if (error !== undefined) throw new Error(`${name}.${String(method)}: ${error}`)
-      return result
-    },
+    get:
+      (_, method) =>
+      async (...args: unknown[]) => {
+        const id = nextId++
+        const answered = new Promise<Answer>((resolve) => waiting.set(id, resolve))
+        child.send({ id, method: String(method), args } satisfies Call)
+        const { result, error } = await answered
+        waiting.delete(id)
+        if (error !== undefined) throw new Error(`${name}.${String(method)}: ${error}`)
+        return result
+      },
   })
   const pid = child.pid as number
   return {

@@ -38,7 +38,6 @@ const methods = {
     await close()
     return { dataset: author.dataset, more: author.accepted(more), events: 1 + 2 * pairs }
   },
-
 }
 
 export type FillMethods = typeof methods
