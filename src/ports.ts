@@ -124,6 +124,55 @@ export interface Crypto {
   verify(key: Uint8Array, message: Uint8Array, signature: Uint8Array): Promise<boolean>
 }
 
+/** The drafts of JSON Schema that schemas may be written in. */
+export type SchemaDraft = '04' | '06' | '07' | '2019-09' | '2020-12'
+
+/** One reason why a document does not conform: `path` is a JSON Pointer, `rule` the keyword. */
+export interface SchemaError {
+  readonly path: string
+  readonly rule: string
+  readonly text: string
+}
+
+/** `code` says what was wrong: the document, the schema, or that an answer would cost too much. */
+export type Conformance =
+  | { readonly conforms: true }
+  | {
+      readonly conforms: false
+      readonly code: 'NOT_CONFORMING' | 'BAD_SCHEMA' | 'TOO_COSTLY'
+      /** A few of them. */
+      readonly errors: readonly SchemaError[]
+    }
+
+/** How long several checks may take together, in ms of work: each takes from it. */
+export interface CheckBudget {
+  leftMs: number
+}
+
+export interface CheckOptions extends AbortOptions {
+  readonly budget?: CheckBudget | undefined
+}
+
+/**
+ * JSON Schema, beside the reducer: asked where a proposal is made and before an acceptance is
+ * signed. Schemas and documents are hostile: whatever they cost is bounded, and others are served
+ * meanwhile.
+ */
+export interface SchemaValidator {
+  /** Throws BAD_SCHEMA, TOO_LARGE, TOO_COSTLY. */
+  checkSchema(schema: Uint8Array, options?: CheckOptions): Promise<{ draft: SchemaDraft }>
+  /**
+   * Each document (UTF-8 JSON text) against one schema, in order. Never throws for what they say, but
+   * TOO_COSTLY once the budget is used up: `details.index` of the first document without an answer.
+   */
+  check(
+    schema: Uint8Array,
+    documents: readonly Uint8Array[],
+    options?: CheckOptions,
+  ): Promise<readonly Conformance[]>
+  close(): Promise<void>
+}
+
 /** pino's shape, and nothing more of it. */
 export interface Logger {
   debug(fields: object, message: string): void
