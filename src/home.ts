@@ -1,10 +1,11 @@
 // The home directory of one node: its keys, its config file, and who has it open. The presence of
 // identity.json is what makes a directory a home; it is written last, in one step.
 import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto'
-import { chmod, mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises'
+import { chmod, mkdir, readFile, readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { base58btc } from 'multiformats/bases/base58'
 import { GonkError } from './core/errors.ts'
+import { writePrivateFile } from './private-file.ts'
 
 /** An opened home. The two keys are independent: one signs events, one is the libp2p identity. */
 export interface Home {
@@ -60,9 +61,9 @@ export async function initHome(path: string, config: string): Promise<Home> {
       throw new GonkError('HOME_EXISTS', `${dir} is not empty: it holds ${foreign}`)
     }
     await chmod(dir, 0o700)
-    if (!entries.includes('config.yaml')) await writePrivate(configFileOf(dir), config)
+    if (!entries.includes('config.yaml')) await writePrivateFile(configFileOf(dir), config)
     const seeds = { authorSeed: randomBytes(SEED_BYTES), peerSeed: randomBytes(SEED_BYTES) }
-    await writePrivate(
+    await writePrivateFile(
       identityFile(dir),
       jsonText({
         format: FORMAT,
@@ -101,11 +102,11 @@ export async function readConfigFile(dir: string): Promise<string | undefined> {
 
 /** Replaces the config file in one step, mode 0600. Throws DISK. */
 export async function writeConfigFile(dir: string, text: string): Promise<void> {
-  await onDisk(dir, () => writePrivate(configFileOf(dir), text))
+  await onDisk(dir, () => writePrivateFile(configFileOf(dir), text))
 }
 
 export async function writeDaemonFile(home: Home, daemon: DaemonFile): Promise<void> {
-  await onDisk(home.dir, () => writePrivate(daemonFile(home.dir), jsonText(daemon)))
+  await onDisk(home.dir, () => writePrivateFile(daemonFile(home.dir), jsonText(daemon)))
 }
 
 export async function removeDaemonFile(home: Home): Promise<void> {
@@ -125,7 +126,7 @@ export async function readDaemonFile(path: string): Promise<DaemonFile | undefin
 /** Notes who has the home open, for the message another process shows when it finds it busy. */
 export async function writeOpener(home: Home, command: string): Promise<void> {
   const text = jsonText({ pid: process.pid, command })
-  await onDisk(home.dir, () => writePrivate(openerFile(home.dir), text))
+  await onDisk(home.dir, () => writePrivateFile(openerFile(home.dir), text))
 }
 
 /** `process 123 (gonk-node start)`: who opened the home last, as a person would say it. */
@@ -175,19 +176,6 @@ async function readOptional(path: string): Promise<string | undefined> {
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
     throw error
   }
-}
-
-/** Whole or not at all, also after a power cut: written beside, synced, then renamed. */
-async function writePrivate(path: string, text: string): Promise<void> {
-  const beside = `${path}.${process.pid}.tmp`
-  const file = await open(beside, 'w', 0o600)
-  try {
-    await file.writeFile(text)
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-  await rename(beside, path)
 }
 
 /** Runs `work`, giving failures of the file system their code. */
