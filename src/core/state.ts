@@ -53,7 +53,12 @@ export interface ReviewOfProposal {
 /** What layer B decides for a run of operations of one proposal (both ends included). */
 export type Decision =
   | { readonly from: number; readonly to: number; readonly status: 'pending' }
-  | { readonly from: number; readonly to: number; readonly status: 'rejected'; readonly by: EventId }
+  | {
+      readonly from: number
+      readonly to: number
+      readonly status: 'rejected'
+      readonly by: EventId
+    }
   | {
       readonly from: number
       readonly to: number

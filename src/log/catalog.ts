@@ -35,6 +35,7 @@ const HOME_TABLES = new Set<Table>([
   'held',
   'refs',
   'prefetched',
+  'stored',
 ])
 
 export class Catalog {

@@ -58,9 +58,12 @@ export class ContentIndex {
     return sizeBytes === undefined ? del(key) : put(key, encodeRow(sizeBytes))
   }
 
-  /** Accepted content that is not here. */
-  async *lacking(): AsyncIterable<{ content: Uint8Array; sizeBytes: number }> {
-    for await (const [key, value] of this.#db.iterator(rangeOf(this.#key('lacking')))) {
+  /** Accepted content that is not here, in the order of its CIDs: all of it, or what comes after one. */
+  async *lacking(
+    after: Uint8Array = new Uint8Array(),
+  ): AsyncIterable<{ content: Uint8Array; sizeBytes: number }> {
+    const { lt } = rangeOf(this.#key('lacking'))
+    for await (const [key, value] of this.#db.iterator({ gt: this.#key('lacking', after), lt })) {
       yield { content: key.slice(DATASET_PREFIX_BYTES), sizeBytes: decodeRow<number>(value) }
     }
   }

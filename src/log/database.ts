@@ -24,6 +24,14 @@ export const put = (key: Uint8Array, value: Uint8Array = EMPTY): Write => ({
 })
 export const del = (key: Uint8Array): Write => ({ type: 'del', key })
 
+/** Keys and values of rows that are put. */
+export function bytesOf(writes: readonly Write[]): number {
+  return writes.reduce(
+    (sum, write) => sum + (write.type === 'put' ? write.key.length + write.value.length : 0),
+    0,
+  )
+}
+
 export interface DatabaseOptions {
   /** Bytes of recent writes in memory, twice over. @default 16 MiB */
   readonly writeBufferBytes?: number

@@ -1,9 +1,13 @@
 // What one dataset remembers: typed reads of its tables, and the writes that batches are made of.
 // Nothing here decides anything, and no write happens but through `commit`.
+import type { Event } from '../core/event.ts'
 import type { Version } from '../core/state.ts'
-import { type DatasetId, type EventId, hexOf, type ObjectId } from '../core/ids.ts'
+import { type DatasetId, type EventId, hexOf, type ObjectId, type Sha256 } from '../core/ids.ts'
 import { ContentIndex } from './content-index.ts'
 import { type Database, del, put, type Write } from './database.ts'
+import { rowsOf } from './gathered.ts'
+import { GonkLog } from './gonk-log.ts'
+import { HistoryIndex } from './history-index.ts'
 import {
   concat,
   DATASET_PREFIX_BYTES,
@@ -52,6 +56,10 @@ export class DatasetLog {
   readonly names: NameIndex
   /** Which content the objects hold. */
   readonly contents: ContentIndex
+  /** Everything that was proposed, whatever became of it. */
+  readonly history: HistoryIndex
+  /** The dataset as Gonk would tell it. */
+  readonly gonk: GonkLog
   readonly #db: Database
   readonly #key: DatasetKey
 
@@ -62,6 +70,8 @@ export class DatasetLog {
     this.#key = datasetKeys(ordinal)
     this.names = new NameIndex(db, this.#key)
     this.contents = new ContentIndex(db, this.#key)
+    this.history = new HistoryIndex(db, this.#key)
+    this.gonk = new GonkLog(rowsOf(db), this.#key)
   }
 
   /** One atomic batch. `durable`: on disk before it resolves. */
@@ -84,10 +94,12 @@ export class DatasetLog {
     return this.#db.hasMany(ids.map((id) => homeKey('events', hex(id))))
   }
 
-  putBlock(id: EventId, block: Uint8Array, arrival: number): Write[] {
+  /** The event, its place in the order of arrival, and what the history says of it. */
+  putEvent(event: Event, arrival: number, sha256: Sha256): Write[] {
     return [
-      put(homeKey('events', hex(id)), block),
-      put(this.#key('arrivals', u64(arrival)), hex(id)),
+      put(homeKey('events', hex(event.id)), event.block),
+      put(this.#key('arrivals', u64(arrival)), hex(event.id)),
+      ...this.history.putEvent(event, arrival, sha256),
     ]
   }
 
@@ -101,6 +113,12 @@ export class DatasetLog {
     for await (const [key, value] of this.#db.iterator({ ...range, ...options })) {
       yield [numberOfU64(key.subarray(DATASET_PREFIX_BYTES)), hexOf(value) as EventId]
     }
+  }
+
+  /** The arrival of each event, owner events and proposals alike; undefined where it is not here. */
+  async arrivalsOf(ids: readonly EventId[]): Promise<(number | undefined)[]> {
+    const [headers, proposals] = await Promise.all([this.headers(ids), this.proposals(ids)])
+    return ids.map((_, i) => headers[i]?.arrival ?? proposals[i]?.arrival)
   }
 
   // ---- owner events

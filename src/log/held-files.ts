@@ -11,6 +11,9 @@ export interface Prefetched {
   readonly file: Uint8Array
 }
 
+/** A file that is kept until a time, and what it counts while no proposal names it. */
+type Kept = readonly [untilMs: number, bytes: number]
+
 /** Which files this node keeps, and which blocks belong to them. Rows of files that are complete here. */
 export class HeldFiles {
   readonly #db: Database
@@ -78,6 +81,47 @@ export class HeldFiles {
 
   async *prefetched(): AsyncIterable<Uint8Array> {
     for await (const key of this.#db.keys(rangeOf(PREFETCHED))) yield key.slice(9)
+  }
+
+  /** Keeps a file that nothing names yet until a time, in ms since 1970; `bytes`: what it counts. */
+  keepUntil(file: Uint8Array, untilMs: number, bytes: number): Write {
+    return put(homeKey('stored', file), encodeRow([untilMs, bytes]))
+  }
+
+  /** What those of the files count that {@link keepUntil} keeps and no proposal names. */
+  async waitingBytes(files: readonly Uint8Array[]): Promise<number> {
+    const rows = await this.#db.getMany(files.map((file) => homeKey('stored', file)))
+    return rows.reduce((sum, row) => sum + (row ? decodeRow<Kept>(row)[1] : 0), 0)
+  }
+
+  /** The same of all files, as of `nowMs`. */
+  async allWaitingBytes(nowMs: number): Promise<number> {
+    let sum = 0
+    for await (const value of this.#db.values(rangeOf(homeKey('stored')))) {
+      const [untilMs, bytes] = decodeRow<Kept>(value)
+      if (untilMs > nowMs) sum += bytes
+    }
+    return sum
+  }
+
+  /** Of files that a proposal names now: they are kept as before and count nothing. */
+  async endWaiting(files: readonly Uint8Array[]): Promise<void> {
+    const rows = await this.#db.getMany(files.map((file) => homeKey('stored', file)))
+    const writes = files.flatMap((file, i) => {
+      const row = rows[i]
+      return row ? [this.keepUntil(file, decodeRow<Kept>(row)[0], 0)] : []
+    })
+    await this.write(writes)
+  }
+
+  /** What {@link keepUntil} keeps longer than until `nowMs`; forgets the rest. */
+  async keptAfter(nowMs: number): Promise<Uint8Array[]> {
+    const kept: Uint8Array[] = []
+    for await (const [key, value] of this.#db.iterator(rangeOf(homeKey('stored')))) {
+      if (decodeRow<Kept>(value)[0] > nowMs) kept.push(key.slice(1))
+      else await this.#db.del(key)
+    }
+    return kept
   }
 
   async *list(): AsyncIterable<Uint8Array> {

@@ -19,6 +19,8 @@ export const tables = {
   refs: 'r',
   /** number → CID of undecided content fetched for a reviewer, oldest first, and its size. */
   prefetched: 'p',
+  /** file CID → when it may go, unless something needs it by then: it was stored for a proposal to come. */
+  stored: 's',
   // ---- of one dataset
   /** name → single rows: heads, counts, published, … */
   meta: 'm',
@@ -58,8 +60,20 @@ export const tables = {
   accepted: 'k',
   /** content CID that is accepted and not here yet → its size. */
   lacking: 'M',
+  /** object id ‖ arrival ‖ index of an operation on it → op ‖ proposal id. */
+  touches: 'o',
+  /** target or schema ‖ version ‖ arrival ‖ index of an operation → annotation's id ‖ proposal id. */
+  annotations: 'R',
+  /** author ‖ arrival → event id. */
+  authors: 'A',
+  /** author of a proposal that was made on this node. */
+  ownAuthors: 'I',
+  /** kind and status that operations of a proposal have ‖ arrival → proposal id. */
+  statuses: 'S',
   /** tag ‖ 0 ‖ date ‖ event id. */
   releases: 'L',
+  /** see gonk-log.ts. */
+  gonk: 'Z',
   /** number → touched objects and names, until they are in the snapshot. */
   stateJournal: 'T',
   /** number → events that entered or left a set, until they are in its tree. */

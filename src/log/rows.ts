@@ -23,13 +23,18 @@ export interface HeaderRow extends OwnerHeader {
   readonly author: PublicKey
   /** Ordinals of the `add` and `remove` events in the event's past. */
   readonly seen: Runs
+  /** 0 in rows of earlier versions, until replica/history-anew.ts has been there. */
+  readonly arrival: number
 }
 
 export interface ProposalRow {
   readonly operations: number
   readonly author: PublicKey
   readonly arrival: number
+  /** Of its block. */
   readonly sizeBytes: number
+  /** What it counts for among undecided proposals of others, with what is said of it; 0 for no such. */
+  readonly poolBytes: number
   /** Made on this node. */
   readonly own: boolean
   /** Named by an owner event: part of the dataset's history. */
@@ -61,6 +66,7 @@ export function encodeHeader(row: HeaderRow): Uint8Array {
     row.key === undefined ? null : idBytes(row.key),
     idBytes(row.author),
     row.seen,
+    row.arrival,
   ])
 }
 
@@ -72,10 +78,12 @@ type HeaderWire = [
   Uint8Array | null,
   Uint8Array,
   Runs,
+  number | undefined,
 ]
 
 export function decodeHeader(id: EventId, bytes: Uint8Array): HeaderRow {
-  const [kind, tenure, depth, parents, key, author, seen] = dagCbor.decode<HeaderWire>(bytes)
+  const [kind, tenure, depth, parents, key, author, seen, arrival = 0] =
+    dagCbor.decode<HeaderWire>(bytes)
   return {
     id,
     kind,
@@ -85,6 +93,7 @@ export function decodeHeader(id: EventId, bytes: Uint8Array): HeaderRow {
     ...(key && { key: hexOf(key) as PublicKey }),
     author: hexOf(author) as PublicKey,
     seen,
+    arrival,
   }
 }
 
@@ -105,20 +114,32 @@ export function encodeProposal(row: ProposalRow): Uint8Array {
       decision.status === 'pending' ? null : idBytes(decision.by),
       decision.status === 'accepted' ? decision.date : null,
     ]),
+    row.poolBytes,
   ])
 }
 
 type DecisionWire = [number, number, number, Uint8Array | null, Uint8Array | null]
-type ProposalWire = [number, Uint8Array, number, number, boolean, boolean, DecisionWire[]]
+type ProposalWire = [
+  number,
+  Uint8Array,
+  number,
+  number,
+  boolean,
+  boolean,
+  DecisionWire[],
+  number | undefined,
+]
 
 export function decodeProposal(bytes: Uint8Array): ProposalRow {
-  const [operations, author, arrival, sizeBytes, own, named, decisions] =
+  const [operations, author, arrival, sizeBytes, own, named, decisions, poolBytes] =
     dagCbor.decode<ProposalWire>(bytes)
   return {
     operations,
     author: hexOf(author) as PublicKey,
     arrival,
     sizeBytes,
+    // Rows of earlier versions counted for their blocks.
+    poolBytes: poolBytes ?? (own ? 0 : sizeBytes),
     own,
     named,
     decisions: decisions.map(([from, to, status, by, date]): Decision => {

@@ -10,12 +10,12 @@ import {
   type EventId,
   hexOf,
   type ObjectId,
-  objectIdOf,
   type Sha256,
   textOfEventId,
 } from '../core/ids.ts'
 import { objectRowOf } from '../core/objects.ts'
 import type { AcceptDate, Decision, NameClaim, ObjectRow, Version } from '../core/state.ts'
+import { objectOf } from '../core/touched.ts'
 import type { Write } from '../log/database.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { ProposalRow, ReviewRow } from '../log/rows.ts'
@@ -147,9 +147,11 @@ function decideProposal(
   collect(needs, proposal, row.decisions, decisions, changes)
   const next: ProposalRow = { ...row, decisions }
   writes.push(log.putProposal(proposal.id, next))
+  const { arrival } = row
+  writes.push(...log.history.changeStatuses(proposal, arrival, row.decisions, decisions))
   const wasPending = isPending(row)
   if (wasPending !== isPending(next)) {
-    writes.push(log.setPending(proposal.id, row.arrival, isPending(next)))
+    writes.push(log.setPending(proposal.id, arrival, isPending(next)))
   }
 }
 
@@ -172,7 +174,7 @@ function collect(
     if (oldDate === newDate) return
     if (oldDate && newDate && compareBytes(oldDate, newDate) === 0) return
     const id = { proposal: proposal.id, index }
-    const object = operation.op === 'create' ? objectIdOf(id, needs.sha256) : operation.object
+    const object = objectOf(proposal, index, needs.sha256)
     const list = changes.get(object) ?? []
     changes.set(object, list)
     if (oldDate) list.push({ version: versionOf(id, operation, oldDate), accepted: false })

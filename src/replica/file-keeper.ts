@@ -66,7 +66,7 @@ interface Keeping {
 
 export class FileKeeper {
   /** `shared` while files come in; `exclusive` for the collector. */
-  readonly gate = new Gate()
+  readonly gate: Gate
   readonly #needs: KeeperNeeds
   readonly #options: KeeperOptions
   readonly #running = new Map<DatasetId, Keeping>()
@@ -74,6 +74,7 @@ export class FileKeeper {
   #tasks = new Set<Promise<void>>()
 
   constructor(needs: KeeperNeeds, options: KeeperOptions) {
+    this.gate = new Gate(needs.clock)
     this.#needs = needs
     this.#options = options
   }
@@ -184,18 +185,56 @@ export class FileKeeper {
   }
 
   /**
-   * Fetches accepted files that are not here, until none is left or no peer has them.
+   * Fetches accepted files that are not here, until none is left or no peer has them. What was fetched
+   * is held, so that the collector may come in between.
    * @returns how many are still lacking.
    */
   async fetchLacking(replica: Replica, options: BringOptions = {}): Promise<number> {
-    const { log } = replica
-    return this.gate.shared(async () => {
-      await this.#dropHeld(replica)
-      const result = await this.#fetch(replica.id, lackingOf(replica), options, (file) =>
-        log.commit([log.contents.setLacking(file.bytes, undefined)]),
-      )
-      return result.missing.length + result.invalid.length
-    })
+    const sum = { files: 0, bytes: 0, lacking: 0 }
+    let after: Uint8Array | undefined
+    await this.gate.shared(() => this.#dropHeld(replica))
+    do {
+      after = await this.gate.shared(() => this.#fetchRound(replica, after, sum, options))
+    } while (after !== undefined)
+    return sum.lacking
+  }
+
+  /**
+   * Fetches until nothing more is lacking, or somebody waits for the gate.
+   * @param sum of the rounds before; this one is added. @returns where the next round begins.
+   */
+  async #fetchRound(
+    { id, log }: Replica,
+    after: Uint8Array | undefined,
+    sum: { files: number; bytes: number; lacking: number },
+    { onProgress, ...options }: BringOptions,
+  ): Promise<Uint8Array | undefined> {
+    const { gate } = this
+    let last: Uint8Array | undefined
+    async function* wanted(): AsyncIterable<WantedContent> {
+      for await (const { content, sizeBytes } of log.contents.lacking(after)) {
+        // At least one, so that rounds come to an end however often somebody waits.
+        if (last !== undefined && gate.isWanted) return
+        last = content
+        yield { cid: CID.decode(content), sizeBytes }
+      }
+      last = undefined
+    }
+    const before = { ...sum }
+    const result = await this.#fetch(
+      id,
+      wanted(),
+      {
+        ...options,
+        onProgress: ({ done, bytes, ...more }) =>
+          onProgress?.({ ...more, done: before.files + done, bytes: before.bytes + bytes }),
+      },
+      (file) => log.commit([log.contents.setLacking(file.bytes, undefined)]),
+    )
+    sum.files += result.files
+    sum.bytes += result.bytes
+    sum.lacking += result.missing.length + result.invalid.length
+    return last
   }
 
   /** Content that came by another way is lacking no more. */
@@ -292,11 +331,5 @@ export class FileKeeper {
   async close(): Promise<void> {
     this.#stop.abort()
     await Promise.allSettled([...this.#tasks])
-  }
-}
-
-async function* lackingOf(replica: Replica): AsyncIterable<WantedContent> {
-  for await (const { content, sizeBytes } of replica.log.contents.lacking()) {
-    yield { cid: CID.decode(content), sizeBytes }
   }
 }

@@ -40,6 +40,7 @@ export async function prefetch(
   bytesMax: number,
   signal: AbortSignal,
 ): Promise<void> {
+  if (!needs.hasPeers(replica.id)) return
   const { log } = replica
   const from = (await log.meta<number>(META)) ?? 0
   let upTo = from

@@ -2,8 +2,8 @@
 // share one path; what follows from it is derived and published behind the same lock.
 import type { CID } from 'multiformats/cid'
 import { GonkError } from '../core/errors.ts'
-import { decodeEvent, type Draft, formatEvent } from '../core/event-codec.ts'
-import type { Event, OwnerBody, Proposal } from '../core/event.ts'
+import { decodeEvent, type Draft } from '../core/event-codec.ts'
+import type { Event, Labels, Proposal } from '../core/event.ts'
 import { type FrozenPrefix, nothingFrozen } from '../core/frozen.ts'
 import { type DatasetId, type EventId, textOfEventId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
@@ -13,9 +13,11 @@ import type { DatasetLog } from '../log/dataset-log.ts'
 import type { HeldFiles } from '../log/held-files.ts'
 import type { NodeBlocks } from '../log/node-blocks.ts'
 import type { Clock, Crypto, Logger, Signer } from '../ports.ts'
+import { type ActingBody, AuthorQueue, type Frontier } from './author-queue.ts'
 import { Authority } from './authority.ts'
 import { deriveBatch, type StateCounts } from './derive.ts'
 import { Fresh } from './fresh.ts'
+import { historyAnew } from './history-anew.ts'
 import { type Refused, takeIn } from './intake.ts'
 import { Mutex } from './mutex.ts'
 import { type EventSets, Published, type Snapshot } from './published.ts'
@@ -42,10 +44,10 @@ export interface Submission {
   readonly known: number
 }
 
+export { signDraft } from './author-queue.ts'
 export type { EventSets, Snapshot } from './published.ts'
 
-type ActingBody = Exclude<OwnerBody, { kind: 'unknown' }>
-type Listener = (events: readonly Event[], origin: Origin) => void
+type Listener = (events: readonly Event[], origin: Origin, arrival: number) => void
 
 /** `own`: made here, and durable before `stored` is told; else the peer it came from. */
 export type Origin = 'own' | 'peer'
@@ -65,6 +67,7 @@ export class Replica {
   #recentOperations = 0
   #fresh = new Fresh()
   readonly #published: Published
+  readonly #authors: AuthorQueue
   #authority: Authority
   #counters: Counters = { arrival: 0, eventJournal: 0, poolBytes: 0 }
   #stateJournal = 0
@@ -91,6 +94,14 @@ export class Replica {
         this.#stateJournal = state
       },
     })
+    this.#authors = new AuthorQueue({
+      dataset: this.id,
+      log: needs.log,
+      crypto: needs.crypto,
+      exclusive: (task) => this.#exclusive(task),
+      frontier: (tenure) => this.#frontier(tenure),
+      keep: async (events) => (await this.#keep(events, 'own')).refused,
+    })
   }
 
   static async open(needs: ReplicaNeeds): Promise<Replica> {
@@ -98,7 +109,10 @@ export class Replica {
     await replica.#load()
     // What a crash left between storing and deriving. A full disk must not keep a dataset shut.
     await replica
-      .#exclusive(() => replica.#derive())
+      .#exclusive(async () => {
+        await replica.#derive()
+        await historyAnew(needs)
+      })
       .catch((error: unknown) => {
         const fields = { dataset: textOfEventId(replica.id), reason: String(error) }
         needs.logger.warn(fields, 'events that are stored could not be taken into the state yet')
@@ -169,7 +183,7 @@ export class Replica {
     return isIt ? event : undefined
   }
 
-  /** Told after each commit, in order. */
+  /** Told after each commit, in order; `arrival` is the number of the first event. */
   onStored(listener: Listener): () => void {
     this.#listeners.add(listener)
     return () => this.#listeners.delete(listener)
@@ -180,9 +194,7 @@ export class Replica {
     const intake = await takeIn(this.#needs, blocks, this.id)
     if (intake.events.length === 0) return { ...intake, stored: [], missingParents: [] }
     return this.#exclusive(async () => {
-      const stored = await this.#store(intake.events, origin)
-      await this.#derive()
-      this.#tell(stored.stored, origin)
+      const stored = await this.#keep(intake.events, origin)
       return {
         stored: stored.stored,
         refused: [...intake.refused, ...stored.refused],
@@ -198,29 +210,36 @@ export class Replica {
     operations: Proposal['operations'],
     more: { name?: string; labels?: Record<string, string> } = {},
   ): Promise<Proposal> {
-    const event = await this.#author(signer, async () => ({
+    const draft = async (): Promise<Draft> => ({
       family: 'proposal',
       dataset: this.id,
       operations,
       claimedAtMs: this.#needs.clock.nowMs(),
       ...more,
-    }))
-    return event as Proposal
+    })
+    return (await this.#authors.author({ signer, draft })) as Proposal
   }
 
   /**
    * Signs and stores an owner event that cites all heads known. Throws NOT_OWNER.
-   * @param check runs behind the lock, just before signing.
+   * @param check runs behind the lock, just before signing, when all that came before is stored.
    */
   async act(
     signer: Signer,
     body: ActingBody,
-    check: (tenure: Tenure) => Promise<void> = async () => {},
+    check?: (tenure: Tenure) => Promise<void>,
+    labels?: Labels,
   ): Promise<Event> {
-    return this.#author(signer, async () => {
-      const tenure = this.#actingTenure(signer)
-      await check(tenure)
-      return this.#ownerDraft(tenure, body, await this.#frontier(tenure))
+    return this.#authors.author({
+      signer,
+      // Reviews say nothing of who may sign; whatever else comes beside them might.
+      alone: check !== undefined || body.kind !== 'review',
+      draft: async (frontier) => {
+        const tenure = this.#actingTenure(signer)
+        await check?.(tenure)
+        const draft = this.#ownerDraft(tenure, body, await frontier(tenure))
+        return labels === undefined ? draft : { ...draft, labels }
+      },
     })
   }
 
@@ -240,14 +259,14 @@ export class Replica {
     parents: readonly EventId[],
   ): Promise<Event | undefined> {
     let isCurrent = true
-    const event = this.#author(signer, async () => {
+    const draft = async () => {
       const tenure = this.#actingTenure(signer)
       const frontier = await this.#frontier(tenure)
       isCurrent = frontier.parents.join() === parents.join()
       if (!isCurrent) throw new GonkError('STALE_BASE', 'other events came first')
       return this.#ownerDraft(tenure, body, frontier)
-    })
-    return event.catch((error: unknown) => {
+    }
+    return this.#authors.author({ signer, alone: true, draft }).catch((error: unknown) => {
       if (isCurrent) throw error
       return undefined
     })
@@ -259,11 +278,7 @@ export class Replica {
     throw new GonkError('NOT_OWNER', `key ${signer.publicKey} is not an owner`)
   }
 
-  #ownerDraft(
-    tenure: Tenure,
-    body: ActingBody,
-    frontier: { parents: readonly EventId[]; depth: number },
-  ): Draft {
+  #ownerDraft(tenure: Tenure, body: ActingBody, frontier: Frontier): Draft {
     return {
       family: 'owner',
       dataset: this.id,
@@ -274,22 +289,12 @@ export class Replica {
     }
   }
 
-  async #author(signer: Signer, draft: () => Promise<Draft>): Promise<Event> {
-    return this.#exclusive(async () => {
-      const block = signDraft(await draft(), signer, this.#needs.crypto.sha256)
-      const intake = await takeIn(this.#needs, [block], this.id)
-      const [event] = intake.events
-      if (event === undefined) {
-        const what = intake.refused[0]?.what ?? 'it exists already'
-        throw new GonkError('BAD_EVENT', `the event would be refused: ${what}`)
-      }
-      const stored = await this.#store([event], 'own')
-      const [refusal] = stored.refused
-      if (refusal) throw new GonkError('BAD_EVENT', `the event was refused: ${refusal.what}`)
-      await this.#derive()
-      this.#tell(stored.stored, 'own')
-      return event
-    })
+  /** Stores events, derives what follows, and tells of them. */
+  async #keep(events: readonly Event[], origin: Origin): Promise<Stored> {
+    const stored = await this.#store(events, origin)
+    await this.#derive()
+    this.#tell(stored.stored, origin)
+    return stored
   }
 
   async #store(events: readonly Event[], origin: Origin): Promise<Stored> {
@@ -338,7 +343,12 @@ export class Replica {
 
   #tell(events: readonly Event[], origin: Origin): void {
     if (events.length === 0) return
-    for (const listener of this.#listeners) listener(events, origin)
+    for (const tell of this.#listeners) tell(events, origin, this.#counters.arrival - events.length)
+  }
+
+  /** Resolves when the state follows from all that is stored. */
+  async settled(): Promise<void> {
+    return this.#exclusive(() => this.#derive())
   }
 
   /** The sets that peers compare, brought up to date first. */
@@ -387,9 +397,4 @@ export class Replica {
     })
     this.#listeners.clear()
   }
-}
-
-export function signDraft(draft: Draft, signer: Signer, sha256: Crypto['sha256']): Uint8Array {
-  const { message, seal } = formatEvent(draft, signer.publicKey, sha256)
-  return seal(signer.sign(message))
 }

@@ -10,16 +10,17 @@ import {
   type Sha256,
   type TenureId,
 } from '../core/ids.ts'
-import type { Write } from '../log/database.ts'
+import { bytesOf } from '../log/database.ts'
 import type { AcceptDate } from '../core/state.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { HeaderRow, ProposalRow, ReviewRow, Runs } from '../log/rows.ts'
 import { assert } from './assert.ts'
 import type { Authority } from './authority.ts'
+import { Draft } from './draft.ts'
 import type { Fresh } from './fresh.ts'
 import type { Refused } from './intake.ts'
 import type { EventJournalEntry } from './publish.ts'
-import { inParts, noReadAhead, type ReadAhead, readAheadOf } from './read-ahead.ts'
+import { inParts, readAheadOf } from './read-ahead.ts'
 import { hasRun, runsUnion, runsWith } from './runs.ts'
 
 export interface Stored {
@@ -40,7 +41,7 @@ export interface StoreNeeds {
 export interface Counters {
   arrival: number
   eventJournal: number
-  /** Bytes of proposals that no owner event names. */
+  /** What proposals of others take that no owner event names. */
   poolBytes: number
 }
 
@@ -49,29 +50,6 @@ export interface StoreOptions {
   readonly own: boolean
   /** Undecided proposals of others beyond this are refused. */
   readonly poolBytesMax: number
-}
-
-/** The rows of a batch that is being put together: reads see them before they are on disk. */
-class Draft {
-  readonly writes: Write[] = []
-  readonly headers = new Map<EventId, HeaderRow>()
-  readonly proposals = new Map<EventId, ProposalRow>()
-  readonly dirty = new Set<EventId>()
-  readonly stored: Event[] = []
-  readonly refused: Refused[] = []
-  readonly missing = new Set<EventId>()
-  readonly owner: EventId[] = []
-  readonly poolIn = new Set<EventId>()
-  readonly poolOut = new Set<EventId>()
-  /** Proposals that became part of the history, and those named and not here. */
-  readonly named = new Set<EventId>()
-  readonly wanted = new Set<EventId>()
-  readonly reviews = new Map<EventId, ReviewRow[]>()
-  /** Of the proposals reviewed, all reviews that were on disk. */
-  readonly storedReviews = new Map<EventId, readonly ReviewRow[]>()
-  poolBytesOut = 0
-  /** Of the events at hand. */
-  readAhead: ReadAhead = noReadAhead
 }
 
 /** Call inside the replica's mutex. */
@@ -122,12 +100,13 @@ async function addGenesis(
     parents: [],
     author: event.author,
     seen: [],
+    arrival: counters.arrival,
   }
   authority.begin(event)
   draft.headers.set(event.id, row)
   draft.owner.push(event.id)
   draft.stored.push(event)
-  draft.writes.push(...log.putBlock(event.id, event.block, counters.arrival++))
+  draft.writes.push(...log.putEvent(event, counters.arrival++, needs.sha256))
   draft.writes.push(...log.putHeader(row), log.setHead(event.id, true))
 }
 
@@ -140,27 +119,32 @@ function addProposal(
 ): void {
   const { log } = needs
   const named = draft.readAhead.wanted.has(event.id) || draft.wanted.has(event.id)
-  if (!named && !own) {
-    if (counters.poolBytes + event.block.length > poolBytesMax) {
-      const what = `${poolBytesMax} bytes of undecided proposals are here`
-      draft.refused.push({ refused: 'over-quota', what, event: event.id })
-      return
-    }
-    counters.poolBytes += event.block.length
+  const isPooled = !named && !own
+  const room = isPooled ? poolBytesMax - counters.poolBytes : Number.POSITIVE_INFINITY
+  const fits = event.block.length <= room
+  const writes = fits ? log.putEvent(event, counters.arrival, needs.sha256) : []
+  // What is said of many small operations takes several times their own bytes.
+  const poolBytes = isPooled ? bytesOf(writes) : 0
+  if (!fits || poolBytes > room) {
+    const what = `${poolBytesMax} bytes of undecided proposals are here`
+    draft.refused.push({ refused: 'over-quota', what, event: event.id })
+    return
   }
+  counters.poolBytes += poolBytes
   const row: ProposalRow = {
     operations: event.operations.length,
     author: event.author,
-    arrival: counters.arrival,
+    arrival: counters.arrival++,
     sizeBytes: event.block.length,
+    poolBytes,
     own,
     named,
     decisions: [{ from: 0, to: event.operations.length - 1, status: 'pending' }],
   }
   draft.proposals.set(event.id, row)
   draft.stored.push(event)
-  draft.writes.push(...log.putBlock(event.id, event.block, counters.arrival++))
-  draft.writes.push(log.setPending(event.id, row.arrival, true))
+  draft.writes.push(...writes, log.setPending(event.id, row.arrival, true))
+  if (own) draft.writes.push(log.history.putOwnAuthor(event.author))
   if (!named) {
     draft.poolIn.add(event.id)
     return
@@ -212,11 +196,12 @@ async function addOwnerEvent(
     ...((event.body.kind === 'add' || event.body.kind === 'remove') && { key: event.body.key }),
     author: event.author,
     seen,
+    arrival: counters.arrival,
   }
   draft.headers.set(event.id, row)
   draft.owner.push(event.id)
   draft.stored.push(event)
-  draft.writes.push(...log.putBlock(event.id, event.block, counters.arrival++))
+  draft.writes.push(...log.putEvent(event, counters.arrival++, needs.sha256))
   draft.writes.push(...log.putHeader(row), log.setHead(event.id, true))
   draft.writes.push(...event.parents.map((parent) => log.setHead(parent, false)))
   if (event.body.kind === 'add' || event.body.kind === 'remove') {
@@ -291,7 +276,7 @@ async function addReview(
     } else if (!row.named && !draft.named.has(proposal)) {
       draft.named.add(proposal)
       draft.poolOut.add(proposal)
-      if (!row.own) draft.poolBytesOut += row.sizeBytes
+      draft.poolBytesOut += row.poolBytes
     }
     if (row !== undefined) draft.proposals.set(proposal, row)
     const stored = await storedReviewsOf(needs, draft, proposal, row)

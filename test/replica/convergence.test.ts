@@ -8,7 +8,7 @@ import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
 import type { Event } from '../../src/core/event.ts'
 import { versionKey } from '../../src/core/ids.ts'
-import { listReleases } from '../../src/api/releases.ts'
+import { listReleases } from '../../src/api/datasets/releases.ts'
 import { nodeCrypto } from '../../src/crypto.ts'
 import { historyOf, recompute } from '../../src/replica/recompute.ts'
 import { silentLogger, steppingClock } from '../api/make-node.ts'
@@ -16,6 +16,7 @@ import { Choices } from '../reference/generator.ts'
 import { referenceState } from '../reference/reducer.ts'
 import type { StateText } from '../reference/state-text.ts'
 import type { Fault } from './faulty-database.ts'
+import { scannedHistory } from './history-scan.ts'
 import { type SignedHistory, signedHistory } from './signed-history.ts'
 import { Subject } from './subject.ts'
 import { dumpOf } from './table-dump.ts'
@@ -164,11 +165,12 @@ async function check(seed: number, ownerEvents: number, arrivals: number): Promi
   for (let way = 0; way < arrivals; way++) {
     const subject = new Subject(history.genesis.id)
     if (way === 0) subject.partMax = undefined
-    if (way === 3) subject.poolBytesMax = 600
+    if (way === 3) subject.poolBytesMax = 1_500
     await deliver(subject, arrivalsOf(history, choices, way), choices, way > 0)
     const outcome = await outcomeOf(subject)
     first ??= outcome
     expect(outcome, `arrival ${way}`).toEqual(first)
+    expect(outcome.tables['history']).toEqual(await scannedHistory(subject.log))
     // Trees are made again only where a disk has lost something, and here none did.
     expect(subject.warnings.filter((message) => message.includes('trees'))).toEqual([])
     if (way === 0) expect(await stateOf(subject)).toEqual(expectedOf(history))

@@ -306,7 +306,7 @@ describe('a full pool', () => {
 
   test('has room for what is made here, and counts only what came from others', async () => {
     const subject = new Subject(id)
-    subject.poolBytesMax = 1_000
+    subject.poolBytesMax = 1_500
     await subject.reopen()
     await subject.submit(genesis)
     for (let i = 0; i < 5; i++) await subject.replica.propose(stranger, [createOf(file(`own${i}`))])
@@ -322,6 +322,38 @@ describe('a full pool', () => {
     await subject.replica.act(F, reviewOf('reject', theirs, ...(stored as typeof more)))
     await subject.reopen()
     expect((await subject.submit(more.at(-1) as Event)).refused).toEqual([])
+  })
+})
+
+describe('the room that proposals of others take', () => {
+  const deletions = (count: number) => {
+    const base = [{ proposal: genesis.id, index: 0 }]
+    const object = objectIdOf({ proposal: genesis.id, index: 0 }, sha256)
+    return Array.from({ length: count }, () => ({ op: 'delete' as const, object, base }))
+  }
+  const refusalsOf = async (subject: Subject, name: string) =>
+    (await subject.submit(proposalBy(stranger, id, createOf(file(name))))).refused.length
+
+  test('is that of all that is said of them, and free again when they are decided', async () => {
+    const many = proposalBy(stranger, id, ...deletions(1_000))
+    const subject = new Subject(id)
+    // Room for its block, and for nothing else.
+    subject.poolBytesMax = many.block.length + 1_000
+    await subject.reopen()
+    await subject.submit(genesis)
+    expect((await subject.submit(many)).refused).toMatchObject([{ refused: 'over-quota' }])
+    subject.poolBytesMax = 4 * many.block.length
+    await subject.reopen()
+    expect((await subject.submit(many)).refused).toEqual([])
+    const taken = (await subject.log.meta<number>('poolBytes')) as number
+    expect(taken).toBeGreaterThan(many.block.length + 1_000 * 64)
+    subject.poolBytesMax = taken
+    await subject.reopen()
+    expect(await refusalsOf(subject, 'before')).toBe(1)
+    await subject.submit(ownerEventBy(F, id, reviewOf('reject', many), [genesis]))
+    expect(await subject.log.meta<number>('poolBytes')).toBe(0)
+    await subject.reopen()
+    expect(await refusalsOf(subject, 'after')).toBe(0)
   })
 })
 

@@ -5,6 +5,7 @@ import { compareVersions, hexOf } from '../../src/core/ids.ts'
 import type { Database } from '../../src/log/database.ts'
 import { datasetPrefix, rangeOf, type Table } from '../../src/log/keys.ts'
 import type { DatasetLog } from '../../src/log/dataset-log.ts'
+import { indexedHistory } from './history-scan.ts'
 
 /** Rows whose keys and values do not depend on arrival. */
 const PLAIN: readonly Table[] = [
@@ -34,7 +35,9 @@ export async function dumpOf(db: Database, log: DatasetLog): Promise<Dump> {
   dump['headers'] = await headersOf(log)
   dump['proposals'] = await proposalsOf(log)
   dump['objects'] = await objectsOf(log)
-  dump['counts'] = await log.meta('counts')
+  dump['history'] = await indexedHistory(db, log)
+  // Where nothing was ever accepted there is no row; where it was for a while, there is one.
+  dump['counts'] = (await log.meta('counts')) ?? { objects: 0, versions: 0, annotations: 0 }
   const { state, events, files, ...counts } =
     (await log.meta<Record<string, unknown>>('trees')) ?? {}
   dump['trees'] = { state, events, files, ...counts }
@@ -56,7 +59,7 @@ async function headersOf(log: DatasetLog) {
   for await (const { id } of log.byDepth()) {
     const header = await log.header(id)
     if (header === undefined) throw new Error(`no header of ${id}`)
-    const { seen, ...rest } = header
+    const { seen, arrival: _, ...rest } = header
     const ids = operations.filter((_, i) => seen.some(([from, to]) => from <= i && i <= to))
     headers.push({ ...rest, seen: ids.map((operation) => operation.id).sort() })
   }
