@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import type { NodeApi } from '../src/api/types.ts'
+import type { NodeApi } from '../src/contract/api.ts'
 import { createClient } from '../src/client/client.ts'
 import type { Ready } from '../src/daemon.ts'
 import { readDaemonFile } from '../src/home.ts'
@@ -16,13 +16,29 @@ export interface Daemon {
   readonly api: NodeApi
   /** Its first address, with /p2p/ID. */
   readonly address: string
+  /** `HOST:PORT` of the Gonk dialect, where it was asked for. */
+  readonly gonk?: string
   memory(): Promise<{ peakBytes: number; nowBytes: number }>
   stop(): Promise<void>
 }
 
+export interface DialectDaemon extends Daemon {
+  /** `http://HOST:PORT`. */
+  readonly gonk: string
+  /** Of a user. */
+  readonly apiKey: string
+}
+
+/** A daemon with the Gonk dialect, and a user of it. */
+export async function startDialect(home: string): Promise<DialectDaemon> {
+  const daemon = await startDaemon(home, ['--gonk', '127.0.0.1:0'])
+  const { apiKey } = await daemon.api.addUser({ name: 'bench' })
+  return { ...daemon, gonk: `http://${daemon.gonk}`, apiKey }
+}
+
 /** Resolves when the daemon says it is ready. */
-export async function startDaemon(home: string): Promise<Daemon> {
-  const args = ['--home', home, '--json', '--log-level', 'warn', 'start', ...FREE_PORTS]
+export async function startDaemon(home: string, more: readonly string[] = []): Promise<Daemon> {
+  const args = ['--home', home, '--json', '--log-level', 'warn', 'start', ...FREE_PORTS, ...more]
   const child = spawn(process.execPath, [launcher, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (piece: string) => (stderr += piece))
@@ -35,6 +51,7 @@ export async function startDaemon(home: string): Promise<Daemon> {
   return {
     api: createClient(file),
     address: ready.multiaddrs[0] as string,
+    ...(ready.gonk !== undefined && { gonk: ready.gonk }),
     memory: () => memoryOf(ready.pid),
     stop: () => end(child),
   }

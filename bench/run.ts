@@ -19,6 +19,9 @@ const names = [
   'add',
   'clone-large',
   'clone-small',
+  'hostile-schema',
+  'hostile-requests',
+  'gonk',
 ]
 
 const { values, positionals } = parseArgs({

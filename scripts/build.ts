@@ -1,6 +1,7 @@
-// Builds dist/, the package that is published: the command as one file, the library as tsc output,
-// and a package.json of its own. `overrides` count only in a root package, so an installed package
-// that named all its dependencies would pull 380 MB; the command needs only the one that is native.
+// Builds dist/, the package that is published: the command as one file, with a worker beside it, the
+// library as tsc output, and a package.json of its own. `overrides` count only in a root package, so
+// an installed package that named all its dependencies would pull 380 MB; the command needs only the
+// one that is native.
 //
 //   npm run build [-- DIRECTORY]      npm run package
 import { execFileSync } from 'node:child_process'
@@ -17,6 +18,11 @@ const pathOf = (name: string, base = dist) => fileURLToPath(new URL(name, base))
 /** Stays outside of the bundle: it carries a compiled LevelDB for each platform. */
 const native = 'classic-level'
 const target = 'node24'
+/** Run as a process of its own; nothing imports it. */
+const worker = 'src/validation/validation-worker.ts'
+
+/** The files of Swagger UI that the documentation page needs. */
+const assets = ['swagger-ui-bundle.js', 'swagger-ui.css']
 
 interface Manifest {
   readonly name: string
@@ -28,14 +34,17 @@ interface Manifest {
 await rm(dist, { recursive: true, force: true })
 await mkdir(dist, { recursive: true })
 await buildCommand()
+await buildClient()
 await buildLibrary()
 await copyDocuments()
+await copyDocsPage()
 await writeManifest()
 
 async function buildCommand(): Promise<void> {
   await build({
-    entryPoints: [pathOf('src/cli/main.ts', root)],
-    outfile: pathOf('cli/main.js'),
+    entryPoints: [pathOf('src/cli/main.ts', root), pathOf(worker, root)],
+    entryNames: '[name]',
+    outdir: pathOf('cli'),
     bundle: true,
     platform: 'node',
     format: 'esm',
@@ -58,6 +67,22 @@ async function buildCommand(): Promise<void> {
   await cp(pathOf('bin/gonk-node.js', root), pathOf('bin/gonk-node.js'))
 }
 
+/** One file as well, so that a program that only talks to a daemon needs no other package. */
+async function buildClient(): Promise<void> {
+  await build({
+    entryPoints: [pathOf('src/client/client.ts', root)],
+    outfile: pathOf('client/client.js'),
+    bundle: true,
+    platform: 'neutral',
+    format: 'esm',
+    target,
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'external',
+    logLevel: 'warning',
+  })
+}
+
 async function buildLibrary(): Promise<void> {
   const config = pathOf('tsconfig.json')
   const compilerOptions = {
@@ -65,7 +90,7 @@ async function buildLibrary(): Promise<void> {
     outDir: pathOf('lib'),
     typeRoots: [pathOf('node_modules/@types', root)],
   }
-  const files = [pathOf('src/index.ts', root)]
+  const files = [pathOf('src/index.ts', root), pathOf(worker, root)]
   const settings = { extends: pathOf('tsconfig.json', root), compilerOptions, files, include: [] }
   await writeFile(config, JSON.stringify(settings))
   const tsc = pathOf('node_modules/typescript/bin/tsc', root)
@@ -79,12 +104,25 @@ async function copyDocuments(): Promise<void> {
   }
 }
 
+/** What src/http/docs.ts serves beside its own page. */
+async function copyDocsPage(): Promise<void> {
+  await mkdir(pathOf('swagger-ui'))
+  for (const name of assets) {
+    await cp(
+      pathOf(`node_modules/@fastify/swagger-ui/static/${name}`, root),
+      pathOf(`swagger-ui/${name}`),
+    )
+  }
+  const notice = 'Swagger UI, Copyright SmartBear Software Inc., under the Apache License 2.0.\n'
+  await writeFile(pathOf('swagger-ui/NOTICE'), notice)
+}
+
 async function writeManifest(): Promise<void> {
   const manifest = await readManifest('package.json')
   const { version } = await readManifest(`node_modules/${native}/package.json`)
   const imported = await importedByLibrary()
   const wanted = Object.entries(manifest.dependencies)
-    .filter(([name]) => imported.has(name))
+    .filter(([name]) => imported.has(name) && name !== 'typebox')
     .map(([name, range]) => [name, range.replace(/^\^?/, '^')] as const)
   const published = {
     ...pick(manifest, ['name', 'version', 'description', 'license', 'repository', 'keywords']),
@@ -93,10 +131,11 @@ async function writeManifest(): Promise<void> {
     engines: { node: '>=24' },
     exports: {
       '.': './lib/index.js',
-      './client': './lib/client/client.js',
+      './client': { types: './lib/client/client.d.ts', default: './client/client.js' },
       './package.json': './package.json',
     },
-    dependencies: { [native]: version },
+    // The types of ./client are TypeBox's; at run time it needs nothing.
+    dependencies: { [native]: version, typebox: manifest.dependencies['typebox'] },
     // Only programs that import the whole node need these; the command and ./client do not.
     peerDependencies: Object.fromEntries(wanted),
     peerDependenciesMeta: Object.fromEntries(wanted.map(([name]) => [name, { optional: true }])),
@@ -106,11 +145,12 @@ async function writeManifest(): Promise<void> {
 
 async function importedByLibrary(): Promise<Set<string>> {
   const { metafile } = await build({
-    entryPoints: [pathOf('src/index.ts', root)],
+    entryPoints: [pathOf('src/index.ts', root), pathOf(worker, root)],
     bundle: true,
     packages: 'external',
     platform: 'node',
     format: 'esm',
+    outdir: pathOf('lib'),
     write: false,
     metafile: true,
   })

@@ -9,7 +9,7 @@ import { join, relative, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { crc32, deflateSync } from 'node:zlib'
-import type { AddResult, CloneResult, NodeApi, VerifyResult } from '../src/api/types.ts'
+import type { AddResult, CloneResult, NodeApi, VerifyResult } from '../src/contract/api.ts'
 import { createClient } from '../src/client/client.ts'
 import { readDaemonFile } from '../src/home.ts'
 

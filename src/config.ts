@@ -26,6 +26,12 @@ export interface Config {
   readonly connectionsMax: number
   readonly prefetchBytesMax: number
   readonly poolBytesMax: number
+  readonly storedBytesMax: number
+  readonly diskReserveBytes: number
+  readonly passphraseFile: string
+  /** Empty: the Gonk dialect has no address of its own. */
+  readonly gonk: HostPort | ''
+  readonly gonkBodyBytesMax: number
   readonly logLevel: LogLevel
 }
 
@@ -87,6 +93,31 @@ export const settings: Readonly<Record<SettingName, Setting>> = {
   poolBytesMax: {
     doc: 'Disk for undecided proposals of others; in bytes or as 1 GiB.',
     preset: '1 GiB',
+    parse: parseBytes,
+  },
+  storedBytesMax: {
+    doc: 'Disk for content that was stored for proposals to come; in bytes or as 10 GiB.',
+    preset: '10 GiB',
+    parse: parseBytes,
+  },
+  diskReserveBytes: {
+    doc: 'What stays free on the disk when files are uploaded; in bytes or as 1 GiB.',
+    preset: '1 GiB',
+    parse: parseBytes,
+  },
+  passphraseFile: {
+    doc: 'A file with the passphrase that seals the signing keys of users. Empty: not sealed.',
+    preset: '',
+    parse: parseText,
+  },
+  gonk: {
+    doc: 'HOST:PORT for clients of Gonk, which expect 127.0.0.1:5000. Empty: none.',
+    preset: '',
+    parse: (value) => (value === '' ? '' : parseHostPort(value, '127.0.0.1:5000')),
+  },
+  gonkBodyBytesMax: {
+    doc: 'The largest request of a client of Gonk, with content as base64; in bytes or as 64 MiB.',
+    preset: '64 MiB',
     parse: parseBytes,
   },
   logLevel: {
@@ -288,13 +319,13 @@ function parseText(value: unknown): string {
   return String(value)
 }
 
-/** Reads `HOST:PORT`, also `[::1]:PORT`. Throws an Error that says what is wrong. */
-export function parseHostPort(value: unknown): HostPort {
+/** Reads `HOST:PORT`, also `[::1]:PORT`. Throws an Error that says what is wrong, with the example. */
+export function parseHostPort(value: unknown, example = '127.0.0.1:5050'): HostPort {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s/]+)):(\d{1,5})$/.exec(String(value))
   const host = match?.[1] ?? match?.[2]
   const port = Number(match?.[3])
   if (host === undefined || port > 65_535) {
-    throw new Error(`${JSON.stringify(value)} is not HOST:PORT, such as 127.0.0.1:5050`)
+    throw new Error(`${JSON.stringify(value)} is not HOST:PORT, such as ${example}`)
   }
   return { host, port }
 }

@@ -4,13 +4,17 @@ import { randomBytes } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import { hostPortText } from './config.ts'
-import type { Config } from './config.ts'
+import type { Config, HostPort } from './config.ts'
 import { GonkError } from './core/errors.ts'
 import { removeDaemonFile, writeDaemonFile, writeOpener } from './home.ts'
 import type { Home } from './home.ts'
+import type { GonkPluginOptions } from './http/gonk/plugin.ts'
+import { buildGonkServer } from './http/gonk/server.ts'
+import { JsonBudget } from './http/json-budget.ts'
 import { buildServer } from './http/server.ts'
 import type { PinoLogger } from './logger.ts'
 import { openNode } from './node.ts'
+import { passphraseOf } from './users/passphrase.ts'
 import { version } from './version.ts'
 
 /** What `start` prints when the daemon is ready. */
@@ -20,6 +24,8 @@ export interface Ready {
   readonly http: string
   /** `http://HOST:PORT` as this machine reaches it; no slash at the end. */
   readonly url: string
+  /** `HOST:PORT` of the Gonk dialect, where it has an address of its own. */
+  readonly gonk?: string
   readonly peerId: string
   /** Dialable, with /p2p/ID. */
   readonly multiaddrs: readonly string[]
@@ -38,32 +44,49 @@ const CLOSE_GRACE_MS = 2_000
 
 /** Throws HOME_BUSY, ADDRESS_IN_USE, and what opening a node throws; then nothing stays open. */
 export async function startDaemon(
-  needs: { readonly home: Home; readonly logger: PinoLogger },
+  needs: {
+    readonly home: Home
+    readonly logger: PinoLogger
+    /** Of the signing keys of users. @default what the file of the config holds */
+    readonly passphrase?: string | undefined
+  },
   config: Config,
 ): Promise<Daemon> {
   const { home, logger } = needs
   await using opened = new AsyncDisposableStack()
-  const node = await openNode(home, config, { listen: true, logger }).catch(betterListenError)
+  const passphrase = needs.passphrase ?? (await passphraseOf(config))
+  const node = await openNode(home, config, { listen: true, logger, passphrase }).catch(
+    betterListenError,
+  )
   opened.defer(() => node.close())
   await writeOpener(home, 'gonk-node start')
 
-  const token = randomBytes(TOKEN_BYTES).toString('base64url')
-  const server = buildServer(node.api, {
+  const token = `gkd_${randomBytes(TOKEN_BYTES).toString('base64url')}`
+  const gonkOptions: GonkPluginOptions = {
+    door: { authenticate: (key) => node.door.authenticate(key), gonkOf: (me) => node.gonkOf(me) },
+    bodyBytesMax: config.gonkBodyBytesMax,
+    budget: new JsonBudget(),
+  }
+  const server = buildServer(node, {
     token,
+    gonk: gonkOptions,
     hosts: [...config.hosts, config.http.host],
     version,
     logger: httpLogger(logger),
   })
   opened.defer(() => closeServer(server))
-  const http = await listen(server, config)
+  const http = await listen(server, config.http, '--http')
   const url = `http://${http.replace(/^0\.0\.0\.0:|^\[::\]:/, '127.0.0.1:')}`
   await writeDaemonFile(home, { pid: process.pid, url, token })
   opened.defer(() => removeDaemonFile(home))
 
+  const gonk = await startGonk(gonkOptions, config, httpLogger(logger), opened)
+  if (config.gonk !== '') node.followGonk()
+
   const { peerId, multiaddrs } = await node.api.status()
   const parts = opened.move()
   return {
-    ready: { ready: true, http, url, peerId, multiaddrs, pid: process.pid },
+    ready: { ready: true, http, url, ...gonk, peerId, multiaddrs, pid: process.pid },
     close: () => parts.disposeAsync(),
   }
 }
@@ -98,21 +121,38 @@ function httpLogger(logger: PinoLogger): PinoLogger {
   return logger.child({ area: 'http' }, { level })
 }
 
-async function listen(server: FastifyInstance, config: Config): Promise<string> {
-  const { host } = config.http
+async function startGonk(
+  options: GonkPluginOptions,
+  config: Config,
+  logger: PinoLogger,
+  opened: AsyncDisposableStack,
+): Promise<{ gonk?: string }> {
+  if (config.gonk === '') return {}
+  const hosts = [...config.hosts, config.gonk.host]
+  const server = buildGonkServer({ ...options, hosts, logger })
+  opened.defer(() => closeServer(server))
+  return { gonk: await listen(server, config.gonk, '--gonk') }
+}
+
+async function listen(
+  server: FastifyInstance,
+  address: HostPort,
+  flag: '--http' | '--gonk',
+): Promise<string> {
+  const { host } = address
   try {
-    await server.listen({ ...config.http })
+    await server.listen({ ...address })
   } catch (error) {
-    const where = hostPortText(config.http)
+    const where = hostPortText(address)
     const code = error instanceof Error && 'code' in error ? error.code : undefined
     if (code === 'EADDRINUSE') {
       throw new GonkError('ADDRESS_IN_USE', `something listens on ${where} already`, {
-        hint: 'stop it, or choose another address with --http HOST:PORT (port 0 picks a free one)',
+        hint: `stop it, or choose another address with ${flag} HOST:PORT (port 0 picks a free one)`,
         cause: error,
       })
     }
     throw new GonkError('CONFIG', `cannot listen on ${where}: ${String(code ?? error)}`, {
-      hint: 'give an address of this machine with --http HOST:PORT',
+      hint: `give an address of this machine with ${flag} HOST:PORT`,
       cause: error,
     })
   }

@@ -14,7 +14,16 @@ export interface LoggerOptions {
   readonly destination?: DestinationStream
 }
 
-const secrets = ['token', 'apiKey', 'authorization', 'authorSeed', 'peerSeed', 'secretAccessKey']
+const secrets = [
+  'token',
+  'apiKey',
+  'authorization',
+  'authorSeed',
+  'peerSeed',
+  'secretAccessKey',
+  'passphrase',
+  'seed',
+]
 const redact = {
   paths: secrets.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]),
   censor: '[secret]',

@@ -2,37 +2,58 @@
 // the disk outwards, stops in the reverse order.
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { neededFiles } from './api/collect.ts'
+import { neededFiles } from './api/copies/collect.ts'
 import { Live } from './api/live.ts'
-import { Clones } from './api/clones.ts'
+import { Clones } from './api/copies/clones.ts'
 import { type NodeContext, Replicas } from './api/context.ts'
-import { dropUnborn } from './api/datasets.ts'
+import { createDataset, dropUnborn } from './api/datasets/datasets.ts'
+import { createGonkApi } from './api/gonk/gonk-api.ts'
+import type { GonkApi } from './api/gonk/types.ts'
+import { Views } from './api/gonk/view.ts'
+import { Incoming } from './api/objects/incoming.ts'
 import { createNodeApi } from './api/node-api.ts'
-import type { NodeApi } from './api/types.ts'
+import type { Me, NodeApi, NodeDoor } from './contract/api.ts'
 import type { Config } from './config.ts'
 import { nodeCrypto, signerOf, systemClock, systemRandom } from './crypto.ts'
 import { openDiskBlocks } from './files/block-store.ts'
 import { blocksOf } from './files/blocks.ts'
+import { DiskSpace } from './files/disk-space.ts'
 import { createFileStore } from './files/file-store.ts'
 import { openHelia } from './files/helia.ts'
 import type { Home } from './home.ts'
+import type { PublicKey } from './core/ids.ts'
 import { Catalog } from './log/catalog.ts'
 import { openDatabase } from './log/database.ts'
 import { HeldFiles } from './log/held-files.ts'
 import { NodeBlocks } from './log/node-blocks.ts'
 import { isStrayStreamError } from './network/failures.ts'
 import { createNetwork } from './network/libp2p-network.ts'
-import type { Logger } from './ports.ts'
+import type { Logger, Signer } from './ports.ts'
 import { FileKeeper } from './replica/file-keeper.ts'
+import { openUsers } from './users/user-store.ts'
+import type { Users } from './users/users.ts'
+import { openValidator } from './validation/validator.ts'
+
+/** What `me` calls the node itself; no user can have this name. */
+const NODE_NAME = 'this node'
 
 export interface OpenNodeOptions {
   /** False: for one command. Nothing listens, and only what the command names is dialled. */
   readonly listen: boolean
   readonly logger: Logger
+  /** Opens and seals the signing keys of users. */
+  readonly passphrase?: string | undefined
 }
 
 export interface OpenNode {
+  /** On behalf of the node itself, with its own key. */
   readonly api: NodeApi
+  /** On behalf of its users. */
+  readonly door: NodeDoor
+  /** The Gonk dialect on behalf of a user. */
+  gonkOf(me: Me): GonkApi
+  /** Keeps the Gonk dialect up to date in the background. */
+  followGonk(): void
   close(): Promise<void>
 }
 
@@ -43,7 +64,7 @@ export interface OpenNode {
 export async function openNode(
   home: Home,
   config: Config,
-  { listen, logger }: OpenNodeOptions,
+  { listen, logger, passphrase }: OpenNodeOptions,
 ): Promise<OpenNode> {
   await using stack = new AsyncDisposableStack()
   const db = await openDatabase(join(home.dir, 'log'))
@@ -51,6 +72,14 @@ export async function openNode(
   // What a killed process left of its temporary databases.
   const scratch = join(home.dir, 'tmp')
   await rm(scratch, { recursive: true, force: true })
+  const users = await openUsers(join(home.dir, 'users'), {
+    clock: systemClock,
+    random: systemRandom,
+    logger,
+    passphrase,
+  })
+  const validator = openValidator()
+  stack.defer(() => validator.close())
   const catalog = await Catalog.open(db)
   await dropUnborn(catalog)
   const nodes = new NodeBlocks(db)
@@ -79,21 +108,29 @@ export async function openNode(
       network,
       clock: systemClock,
       logger,
-      neededFiles: () => neededFiles({ catalog, replicas }),
+      neededFiles: () => neededFiles({ catalog, replicas, held, clock: systemClock }),
     },
     { prefetchBytesMax: config.prefetchBytesMax },
   )
   stack.defer(() => keeper.close())
+  const space = new DiskSpace(home.dir, { reserveBytes: config.diskReserveBytes })
+  const { storedBytesMax } = config
   const context: NodeContext = {
     ...shared,
+    incoming: new Incoming({ held, clock: systemClock, space }, { storedBytesMax }),
     files,
     network,
     keeper,
     replicas,
+    users,
+    validator,
+    me: { name: NODE_NAME, role: 'admin', publicKey: home.publicKey },
     signer: signerOf(home.authorSeed),
     random: systemRandom,
     scratch,
   }
+  const views = new Views(context)
+  stack.defer(() => views.close())
   const live = new Live(context)
   stack.defer(() => live.close())
   await network.start(live.handlers)
@@ -108,10 +145,41 @@ export async function openNode(
   stack.defer(() => clones.close())
   if (listen) clones.resume(await live.followAll())
   const disposables = stack.move()
+  const contextOf = (me: Me): NodeContext => ({ ...context, me, signer: signerFor(me, users) })
+  const options = { clones, isDaemon: listen, nodeKey: home.publicKey }
+  const apiOf = (mine: NodeContext) => createNodeApi(mine, live, options)
+  const apis = new Map<string, NodeApi>()
   return {
-    api: createNodeApi(context, live, { clones, isDaemon: listen }),
+    api: apiOf(context),
+    door: {
+      authenticate: (key) => {
+        const user = users.authenticate(key)
+        return user && { name: user.name, role: user.role, publicKey: user.publicKey }
+      },
+      apiOf: (me) => {
+        const known = apis.get(me.publicKey)
+        if (known) return known
+        const api = apiOf(contextOf(me))
+        apis.set(me.publicKey, api)
+        return api
+      },
+    },
+    gonkOf: (me) => {
+      const mine = contextOf(me)
+      return createGonkApi(mine, {
+        views,
+        createDataset: (request) => createDataset(mine, live, request),
+      })
+    },
+    followGonk: () => views.follow(),
     close: () => disposables.disposeAsync(),
   }
+}
+
+/** Signs only when it must: a user whose key is sealed may still read. */
+function signerFor({ name, publicKey }: Me, users: Users): Signer {
+  const key = publicKey as PublicKey
+  return { publicKey: key, sign: (message) => users.signerOf(name).sign(message) }
 }
 
 /**

@@ -2,11 +2,13 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Incoming } from '../../src/api/objects/incoming.ts'
 import { Live } from '../../src/api/live.ts'
 import { Replicas } from '../../src/api/context.ts'
 import { type DatasetId, type EventId } from '../../src/core/ids.ts'
 import { nodeCrypto, signerOf, systemClock, systemRandom } from '../../src/crypto.ts'
 import { openDiskBlocks } from '../../src/files/block-store.ts'
+import { DiskSpace } from '../../src/files/disk-space.ts'
 import { createFileStore } from '../../src/files/file-store.ts'
 import { Catalog } from '../../src/log/catalog.ts'
 import { openDatabase } from '../../src/log/database.ts'
@@ -15,6 +17,8 @@ import { NodeBlocks } from '../../src/log/node-blocks.ts'
 import { createNetwork } from '../../src/network/libp2p-network.ts'
 import { FileKeeper } from '../../src/replica/file-keeper.ts'
 import type { Replica } from '../../src/replica/replica.ts'
+import { openUsers } from '../../src/users/user-store.ts'
+import { openValidator } from '../../src/validation/validator.ts'
 import { quiet } from '../dataset.ts'
 import { serve, tell } from '../worker.ts'
 
@@ -48,13 +52,21 @@ async function openNode(dir: string, dataset: DatasetId, genesis: Uint8Array): P
   const listen = ['/ip4/127.0.0.1/tcp/0']
   const network = await createNetwork({ log: quiet }, { seed: randomBytes(32), listen })
   const keeper = new FileKeeper({ ...shared, files, network }, { prefetchBytesMax: PREFETCH_BYTES })
+  const space = new DiskSpace(dir, { reserveBytes: 0 })
+  const incoming = new Incoming({ held, clock: systemClock, space }, { storedBytesMax: 0 })
+  const users = { clock: systemClock, random: systemRandom, logger: quiet }
+  const signer = signerOf(randomBytes(32))
   const live = new Live({
     ...parts,
+    me: { name: 'bench', role: 'admin', publicKey: signer.publicKey },
+    validator: openValidator(),
+    users: await openUsers(join(dir, 'users'), users),
     files,
     network,
     keeper,
+    incoming,
     replicas,
-    signer: signerOf(randomBytes(32)),
+    signer,
     random: systemRandom,
     scratch: join(dir, 'tmp'),
   })

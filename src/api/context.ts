@@ -1,13 +1,26 @@
 // What the operations of a node work on. Built by node.ts; functions take the part they need.
 import { GonkError } from '../core/errors.ts'
+import type { Event } from '../core/event.ts'
 import { type DatasetId, eventIdOfText, textOfEventId } from '../core/ids.ts'
 import type { Catalog, CatalogEntry } from '../log/catalog.ts'
 import type { Database } from '../log/database.ts'
 import type { HeldFiles } from '../log/held-files.ts'
 import type { NodeBlocks } from '../log/node-blocks.ts'
-import type { Clock, Crypto, FileStore, Logger, Network, Random, Signer } from '../ports.ts'
+import type { Me } from '../contract/api.ts'
+import type {
+  Clock,
+  Crypto,
+  FileStore,
+  Logger,
+  Network,
+  Random,
+  SchemaValidator,
+  Signer,
+} from '../ports.ts'
 import type { FileKeeper } from '../replica/file-keeper.ts'
-import { Replica } from '../replica/replica.ts'
+import { type Origin, Replica } from '../replica/replica.ts'
+import type { Users } from '../users/users.ts'
+import type { Incoming } from './objects/incoming.ts'
 
 export interface NodeContext {
   readonly db: Database
@@ -16,13 +29,18 @@ export interface NodeContext {
   readonly held: HeldFiles
   readonly files: FileStore
   readonly network: Network
+  /** Whoever asks, and the key that signs for them. */
+  readonly me: Me
   readonly signer: Signer
+  readonly users: Users
+  readonly validator: SchemaValidator
   readonly crypto: Crypto
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
   readonly replicas: Replicas
   readonly keeper: FileKeeper
+  readonly incoming: Incoming
   /** Absolute path of a directory for temporary databases. */
   readonly scratch: string
 }
@@ -35,9 +53,12 @@ export interface ReplicasNeeds extends Pick<
   readonly poolBytesMax?: number
 }
 
+type StoredListener = (replica: Replica, events: readonly Event[], origin: Origin) => void
+
 /** Replicas of this home, opened when they are first needed. */
 export class Replicas {
   readonly #open = new Map<DatasetId, Promise<Replica>>()
+  readonly #listeners = new Set<StoredListener>()
   readonly #needs: ReplicasNeeds
 
   constructor(needs: ReplicasNeeds) {
@@ -51,10 +72,21 @@ export class Replicas {
     const entry = this.#needs.catalog.get(id)
     if (!entry) throw new GonkError('NOT_FOUND', `no dataset ${textOfEventId(id)}`)
     const log = this.#needs.catalog.logOf(entry)
-    const replica = Replica.open({ ...this.#needs, log })
+    const replica = Replica.open({ ...this.#needs, log }).then((opened) => {
+      opened.onStored((events, origin) => {
+        for (const listener of this.#listeners) listener(opened, events, origin)
+      })
+      return opened
+    })
     this.#open.set(id, replica)
     replica.catch(() => this.#open.delete(id))
     return replica
+  }
+
+  /** Told after each commit of any dataset, also of those that come later. */
+  onStored(listener: StoredListener): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   async close(id: DatasetId): Promise<void> {
@@ -81,7 +113,7 @@ export function resolveDataset(catalog: Catalog, ref: string): CatalogEntry {
   const [only] = found
   if (only === undefined || ref === '') {
     throw new GonkError('NOT_FOUND', `no dataset "${ref}" here`, {
-      hint: 'see `gonk-node dataset list`, or clone it',
+      hint: 'see `gonk-node dataset list`; make one with `dataset create`, or clone it',
     })
   }
   if (found.length > 1) {

@@ -11,8 +11,9 @@ import { createSyncServer, type SyncSource } from '../replica/sync-server.ts'
 import type { SessionEnd, Submitted } from '../replica/sync-session.ts'
 import { syncSourceOf } from '../replica/sync-source.ts'
 import type { NodeContext } from './context.ts'
-import { auditReleases } from './releases.ts'
-import type { ProgressOptions } from './types.ts'
+import { auditReleases } from './datasets/releases.ts'
+import { Notices } from './history/stream.ts'
+import type { ProgressOptions } from '../contract/api.ts'
 
 /** A dataset that peers may ask about. */
 interface Shared {
@@ -29,6 +30,8 @@ const COMPLETE: readonly SessionEnd[] = ['equal', 'ahead', 'settled', 'over-quot
 
 export class Live {
   readonly handlers: NetworkHandlers
+  /** Of what changes, for whoever watches. */
+  readonly notices: Notices
   readonly #context: NodeContext
   readonly #shared = new Map<DatasetId, Shared>()
   readonly #stopped = new AbortController()
@@ -37,6 +40,7 @@ export class Live {
 
   constructor(context: NodeContext) {
     this.#context = context
+    this.notices = new Notices(context)
     const answer = createSyncServer({
       source: (dataset) => this.#shared.get(dataset)?.source,
       heard: (peer, dataset, roots) => this.#shared.get(dataset)?.loop?.peerHello(peer, roots),
@@ -48,6 +52,7 @@ export class Live {
         (await this.#shared.get(dataset)?.loop?.gossip(peer, body)) ?? 'ignore',
       peerSeen: (peer, dataset) => this.#peerSeen(peer, dataset),
       peerLost: (peer) => {
+        this.notices.peer(peer)
         for (const { loop } of this.#shared.values()) loop?.peerLost(peer)
       },
     }
@@ -109,8 +114,11 @@ export class Live {
 
   /** Fetches what is lacking, and for owners what waits for them. */
   #keep(replica: Replica): void {
-    const { keeper, signer } = this.#context
-    keeper.poke(replica, replica.tenureOf(signer.publicKey) !== undefined)
+    const { keeper, signer, users } = this.#context
+    // Whoever reviews here, as the node or as one of its users, wants to see what waits.
+    const isOwner = (key: string) => replica.tenureOf(key) !== undefined
+    const keys = [signer.publicKey, ...users.list().map(({ publicKey }) => publicKey)]
+    keeper.poke(replica, keys.some(isOwner))
   }
 
   /** Checks, one dataset after the other, that releases name the roots of their pasts. */
@@ -172,6 +180,7 @@ export class Live {
   }
 
   #peerSeen(peer: PeerId, dataset: DatasetId | undefined): void {
+    this.notices.peer(peer, dataset)
     for (const [id, { loop, replica }] of this.#shared) {
       if (dataset !== undefined && dataset !== id) continue
       loop?.peerSeen(peer)

@@ -5,40 +5,69 @@ import { GonkError } from '../core/errors.ts'
 import { textOfEventId } from '../core/ids.ts'
 import { checkout } from '../files/checkout.ts'
 import type { CatalogEntry } from '../log/catalog.ts'
-import type { Clones } from './clones.ts'
-import { collect } from './collect.ts'
+import { listAnnotations } from './annotations/annotation-list.ts'
+import { annotate, showAnnotation, updateAnnotation } from './annotations/annotations.ts'
+import type { Clones } from './copies/clones.ts'
+import { collect } from './copies/collect.ts'
+import { content } from './objects/content.ts'
 import { type NodeContext, resolveDataset, splitTag } from './context.ts'
-import { createDataset, datasetInfo, forgetDataset } from './datasets.ts'
-import { diff } from './diff.ts'
-import { readLog, show } from './history.ts'
-import { linkOf } from './link.ts'
+import { createDataset, datasetInfo, forgetDataset } from './datasets/datasets.ts'
+import { checkDecisions, decide } from './review/decide.ts'
+import { diff } from './history/diff.ts'
+import { events, followEvents } from './history/events.ts'
+import { readLog, show } from './history/history.ts'
+import { linkOf } from './copies/link.ts'
 import type { Live } from './live.ts'
-import { listObjects } from './objects.ts'
-import { listOwners } from './owners-list.ts'
-import { addOwner, removeOwner } from './owners.ts'
-import { add, removeObjects, renameObject } from './proposals.ts'
-import { createRelease } from './release-create.ts'
-import { filesOfRelease } from './release-files.ts'
-import { listReleases, showRelease } from './releases.ts'
-import { review } from './review.ts'
-import { listReviews } from './review-queue.ts'
-import type { NodeApi } from './types.ts'
+import { history, showObject } from './objects/object-detail.ts'
+import { listObjects } from './objects/object-list.ts'
+import { listOwners } from './datasets/owners-list.ts'
+import { addOwner, removeOwner } from './datasets/owners.ts'
+import { byAuthor, withUser, withUserOf } from './people.ts'
+import { add, removeObjects, renameObject } from './objects/proposals.ts'
+import { propose } from './objects/propose.ts'
+import { proof } from './history/proof.ts'
+import { listProposals } from './review/proposals-list.ts'
+import { queue } from './review/queue.ts'
+import { queueCounts } from './review/queue-counts.ts'
+import { createRelease } from './datasets/release-create.ts'
+import { filesOfRelease } from './datasets/release-files.ts'
+import { listReleases, showRelease } from './datasets/releases.ts'
+import { review } from './review/review.ts'
+import { listReviews } from './review/review-queue.ts'
+import { select } from './review/selections.ts'
+import {
+  addSchema,
+  commonSchemas,
+  deprecateSchema,
+  listSchemas,
+  showSchema,
+} from './annotations/schemas.ts'
+import type { NodeApi } from '../contract/api.ts'
 import { version } from '../version.ts'
-import { verify } from './verify.ts'
+import { addUser, listUsers, rekeyUser, removeUser } from './users.ts'
+import { submit } from './objects/submit.ts'
+import { sync } from './sync.ts'
+import { store, upload } from './objects/upload.ts'
+import { verify } from './copies/verify.ts'
 
 export function createNodeApi(
   context: NodeContext,
   live: Live,
-  { clones, isDaemon }: { clones: Clones; isDaemon: boolean },
+  { clones, isDaemon, nodeKey }: { clones: Clones; isDaemon: boolean; nodeKey: string },
 ): NodeApi {
-  const { catalog, network, replicas, signer } = context
+  const { catalog, network, replicas } = context
   const find = (ref: string): CatalogEntry => resolveDataset(catalog, ref)
   const replicaOf = (ref: string) => replicas.get(find(ref).id)
+  const named = <Entry extends { readonly author: string }>(entry: Entry) =>
+    withUser(context, entry)
+  const by = <Filter extends { readonly author?: string | undefined }>(filter = {} as Filter) =>
+    byAuthor(context, filter)
   return {
+    me: async () => context.me,
     async status() {
       return {
         peerId: network.peerId,
-        publicKey: signer.publicKey,
+        publicKey: nodeKey,
         multiaddrs: network.multiaddrs(),
         peers: network.peers().length,
         daemon: isDaemon,
@@ -46,6 +75,7 @@ export function createNodeApi(
         datasets: await Promise.all(catalog.list().map((e) => datasetInfo(context, live, e))),
       }
     },
+    sync: () => sync(context, live),
     async peers() {
       const peers = network.peers().map((peer) => ({
         ...peer,
@@ -54,6 +84,11 @@ export function createNodeApi(
       return { running: isDaemon, peers }
     },
     connect: async (multiaddr, options) => ({ peerId: await network.connect(multiaddr, options) }),
+
+    addUser: (request) => addUser(context, request),
+    listUsers: () => listUsers(context),
+    rekeyUser: (name) => rekeyUser(context, name),
+    removeUser: (name) => removeUser(context, name),
 
     createDataset: (request) => createDataset(context, live, request),
     listDatasets: () => Promise.all(catalog.list().map((e) => datasetInfo(context, live, e))),
@@ -67,20 +102,78 @@ export function createNodeApi(
     add: async (ref, request, options) => add(context, find(ref), request, options),
     removeObjects: async (ref, objects) => removeObjects(context, find(ref), objects),
     renameObject: async (ref, object, name) => renameObject(context, find(ref), object, name),
-    listObjects: async (ref, page) => listObjects(await replicaOf(ref), page),
+    upload: async (ref, request, body, options) =>
+      upload(context, find(ref), request, body, options),
+    store: (body, options) => store(context, body, options),
+    propose: async (ref, request) => propose(context, find(ref), request),
+    submit: async (ref, blocks, options) => submit(context, find(ref), blocks, options),
+    listObjects: async (ref, filter, options) => listObjects(await replicaOf(ref), filter, options),
+    showObject: async (ref, object) => showObject(await replicaOf(ref), object),
+    content: async (ref, object, version) =>
+      content(context, await replicaOf(ref), object, version),
+    history: async (ref, object) => (await history(await replicaOf(ref), object)).map(named),
 
-    listReviews: async (ref, filter) => listReviews(await replicaOf(ref), filter),
-    review: async (ref, request, options) => review(context, find(ref), request, options),
+    addSchema: async (ref, request) => addSchema(context, await replicaOf(ref), request),
+    listSchemas: async (ref) => listSchemas(await replicaOf(ref)),
+    showSchema: async (ref, schema) => showSchema(context, await replicaOf(ref), schema),
+    deprecateSchema: async (ref, schema) => deprecateSchema(context, await replicaOf(ref), schema),
+    commonSchemas: async () => commonSchemas(),
 
-    owners: async (ref) => ({ owners: await listOwners(await replicaOf(ref)) }),
+    annotate: async (ref, request, options) =>
+      annotate(context, await replicaOf(ref), request, options),
+    updateAnnotation: async (ref, annotation, request, options) =>
+      updateAnnotation(context, await replicaOf(ref), annotation, request, options),
+    listAnnotations: async (ref, filter, options) =>
+      listAnnotations(await replicaOf(ref), filter, options),
+    showAnnotation: async (ref, annotation) =>
+      showAnnotation(context, await replicaOf(ref), annotation),
+
+    listReviews: async (ref, filter, options) =>
+      (await listReviews(context, await replicaOf(ref), by(filter), options)).map(named),
+    review: async (ref, { all, ...request }, options) =>
+      review(context, find(ref), { ...request, ...(all && { all: by(all) }) }, options),
+    async listProposals(ref, filter) {
+      const page = await listProposals(context, await replicaOf(ref), by(filter))
+      return { ...page, proposals: page.proposals.map(named) }
+    },
+    async queue(ref, request, options) {
+      const page = await queue(context, await replicaOf(ref), by(request), options)
+      const items = page.items.map((item) => ({
+        ...item,
+        author: withUserOf(context, item.author),
+      }))
+      return { ...page, items }
+    },
+    queueCounts: async (ref, request, options) =>
+      queueCounts(context, await replicaOf(ref), by(request), options),
+    select: async (ref, request, options) =>
+      select(context, await replicaOf(ref), { ...request, filter: by(request.filter) }, options),
+    checkDecisions: async (ref, request, options) =>
+      checkDecisions(context, await replicaOf(ref), request, options),
+    decide: async (ref, request, options) =>
+      decide(context, await replicaOf(ref), request, options),
+    proof: async (ref, version) => proof(context, await replicaOf(ref), version),
+
+    owners: async (ref) => ({ owners: await listOwners(context, await replicaOf(ref)) }),
     addOwner: async (ref, key, name) => addOwner(context, find(ref), key, name),
     removeOwner: async (ref, key) => removeOwner(context, find(ref), key),
 
     async *log(ref, filter) {
-      yield* readLog(await replicaOf(ref), filter)
+      for await (const entry of readLog(await replicaOf(ref), by(filter))) yield named(entry)
     },
     show: async (ref, id) => show(await replicaOf(ref), id),
-    diff: async (ref, a, b) => diff(context, await replicaOf(ref), a, b),
+    diff: async (ref, a, b, page, options) =>
+      diff(context, await replicaOf(ref), { a, b, ...page }, options),
+    events: (request) => events(context, request),
+    followEvents: (request, options) => followEvents(context, request, options),
+    stream: ({ since, datasets } = {}, options) =>
+      live.notices.follow(
+        {
+          ...(since !== undefined && { since }),
+          ...(datasets && { datasets: datasets.map((ref) => find(ref).id) }),
+        },
+        options,
+      ),
 
     async root(ref) {
       const { root, stateRoot, heads } = await (await replicaOf(ref)).snapshot()
@@ -115,6 +208,12 @@ export function createNodeApi(
       if (tag === undefined) return write(currentFiles(replica))
       return write(filesOfRelease(context, replica, tag, { signal: options.signal }))
     },
+    async importFrom(ref, { path }, options) {
+      const entry = find(ref)
+      // Loaded when somebody moves in, which is once.
+      const { importGonk } = await import('./import-gonk/import-gonk.ts')
+      return importGonk(context, entry, path, options)
+    },
     verify: async (ref, options) =>
       context.keeper.gate.shared(() => verify(context, find(ref), options)),
     gc: (options) => collect(context, options),
@@ -123,7 +222,8 @@ export function createNodeApi(
 
 /** The files under `files/`, in name order. */
 async function* currentFiles(replica: Awaited<ReturnType<NodeContext['replicas']['get']>>) {
-  if (!replica.hasGenesis) throw new GonkError('NOT_HERE', 'the clone of this dataset has not begun')
+  if (!replica.hasGenesis)
+    throw new GonkError('NOT_HERE', 'the clone of this dataset has not begun')
   await replica.snapshot()
   for await (const [name, { content, sizeBytes }] of replica.log.names.allOwned('file')) {
     yield { name, cid: CID.decode(content), sizeBytes }

@@ -75,6 +75,16 @@ export async function resolveEvent(
   return onlyOne(found, ref, what, textOfEventId)
 }
 
+/** The command that lists what may be named. */
+const listedBy: Readonly<Record<string, string>> = {
+  event: 'log DATASET',
+  'event or object': 'log DATASET',
+  proposal: 'review list DATASET --status all',
+  object: 'ls DATASET',
+  schema: 'schema list DATASET',
+  annotation: 'annotation list DATASET',
+}
+
 /** Throws NOT_FOUND when there is none, AMBIGUOUS naming some when there are several. */
 export function onlyOne<T>(
   found: readonly T[],
@@ -83,7 +93,11 @@ export function onlyOne<T>(
   textOf: (item: T) => string,
 ): T {
   const [only] = found
-  if (only === undefined) throw new GonkError('NOT_FOUND', `no ${what} "${ref}" here`)
+  if (only === undefined) {
+    const list = listedBy[what]
+    const hint = list && `see \`gonk-node ${list}\`, or give more of the id`
+    throw new GonkError('NOT_FOUND', `no ${what} "${ref}" here`, hint === undefined ? {} : { hint })
+  }
   if (found.length === 1) return only
   const some = found.slice(0, CANDIDATES_SHOWN).map(textOf).join(', ')
   throw new GonkError('AMBIGUOUS', `"${ref}" could be ${some}`)

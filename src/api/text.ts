@@ -5,8 +5,8 @@ import { textOfEventId, type VersionId } from '../core/ids.ts'
 /** The last moment RFC 3339 can write. */
 const TIME_MAX_MS = Date.UTC(9999, 11, 31, 23, 59, 59, 999)
 const LINE_CHARACTERS_MAX = 200
-/** Control characters, line and paragraph separators, and what changes the direction of text. */
-const UNPRINTABLE = /[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]+/gu
+/** Control and format characters, and line and paragraph separators: what steers a terminal or hides. */
+const UNPRINTABLE = /[\p{Cc}\p{Cf}\u2028\u2029]+/gu
 
 /** RFC 3339, UTC. Authors may claim any time: one past the year 9999 is shown as its end. */
 export function timeText(claimedAtMs: number): string {

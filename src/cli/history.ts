@@ -1,8 +1,9 @@
 // `log`, `show`, `diff` and `root`: what happened to a dataset.
 import type { Command } from 'commander'
-import type { Change } from '../api/types.ts'
+import type { Change, NodeApi } from '../contract/api.ts'
 import { GonkError } from '../core/errors.ts'
-import { printable, shortKey } from './output.ts'
+import { printList } from './json-list.ts'
+import { authorText, printable } from './output.ts'
 import type { Session } from './session.ts'
 import { datasetArgument, examples, positive, task } from './task.ts'
 
@@ -12,7 +13,7 @@ export function addHistory(program: Command): void {
     .addArgument(datasetArgument())
     .description('events, newest first, one a line')
     .option('--limit <n>', 'at most this many', positive)
-    .option('--author <key>', 'only those this key signed')
+    .option('--author <who>', 'only those of this user or key (or its beginning), or of `me`')
     .option('--object <object>', 'only those about this object')
     .action(task(log))
     .addHelpText('after', examples(['gonk-node log cells', 'gonk-node log cells --limit 5 --json']))
@@ -43,8 +44,13 @@ export function addHistory(program: Command): void {
     .action(
       task((session: Session, dataset: string, a: string, b: string | undefined) =>
         session.withNode(async (api) => {
-          const result = await api.diff(dataset, a, b)
-          session.output.result(result, () => result.changes.map(changeLine).join('\n'))
+          const pages = changesOf(api, session.signal, dataset, a, b)
+          await printList(session, pages, {
+            name: 'changes',
+            header: '',
+            empty: '',
+            line: changeLine,
+          })
         }),
       ),
     )
@@ -64,6 +70,25 @@ export function addHistory(program: Command): void {
     .addHelpText('after', examples(['gonk-node root cells', 'gonk-node root cells --json']))
 }
 
+/** A page at a time is in memory. Throws CANCELLED. */
+async function* changesOf(
+  api: NodeApi,
+  signal: AbortSignal,
+  dataset: string,
+  a: string,
+  b: string | undefined,
+): AsyncGenerator<readonly Change[]> {
+  let after: string | undefined
+  do {
+    const place = after === undefined ? {} : { after }
+    const page = await api.diff(dataset, a, b, { ...place, limit: CHANGES_AT_ONCE }, { signal })
+    yield page.changes
+    after = page.next
+  } while (after !== undefined)
+}
+
+const CHANGES_AT_ONCE = 10_000
+
 async function log(
   session: Session,
   dataset: string,
@@ -79,9 +104,9 @@ async function log(
     for await (const entry of api.log(dataset, filter)) {
       if (session.signal.aborted) throw new GonkError('CANCELLED', 'interrupted')
       session.output.result(entry, () => {
-        const { event, at, author: key, kind, summary } = entry
+        const { event, at, author: key, user, kind, summary } = entry
         const mark = entry.void === true ? 'void ' : ''
-        return printable(`${event}  ${at}  ${shortKey(key)}  ${mark}${kind}  ${summary}`)
+        return printable(`${event}  ${at}  ${authorText(key, user)}  ${mark}${kind}  ${summary}`)
       })
     }
   })

@@ -1,19 +1,26 @@
 // `add`, `rm`, `mv` and `ls`: the objects of a dataset.
 import { resolve } from 'node:path'
-import type { Command } from 'commander'
-import type { AddResult, NodeApi, ObjectInfo } from '../api/types.ts'
+import { type Command, Option } from 'commander'
+import type { AddResult, NodeApi, ObjectFilter, ObjectInfo, Removed } from '../contract/api.ts'
 import { GonkError } from '../core/errors.ts'
 import { countText, errorJson, printable, sizeText } from './output.ts'
 import type { Session } from './session.ts'
 import { datasetArgument, ExitStatus, examples, positive, task } from './task.ts'
 
 const PAGE_OBJECTS = 200
+/** What `listReviews` gives at once. */
+const ENTRIES_AT_ONCE = 1_000
 
 interface AddOptions {
   readonly prefix?: string
   readonly meta?: string
   readonly accept?: boolean
   readonly stream?: boolean
+}
+
+interface ListOptions extends Pick<ObjectFilter, 'status' | 'prefix' | 'after'> {
+  readonly limit?: number
+  readonly type?: string
 }
 
 export function addObjects(program: Command): void {
@@ -39,11 +46,28 @@ export function addObjects(program: Command): void {
   program
     .command('ls')
     .addArgument(datasetArgument())
-    .description('list the objects of a dataset by name')
+    .description('list the objects of a dataset: accepted ones by name, others by arrival')
+    .addOption(
+      new Option('--status <status>', 'those that are').choices([
+        'accepted',
+        'pending',
+        'rejected',
+        'deleted',
+      ]),
+    )
+    .option('--prefix <prefix>', 'names that begin with this')
+    .option('--type <type>', 'of a media type, or of all that begin so: image/')
     .option('--after <name>', 'start behind this name')
     .option('--limit <n>', 'at most this many', positive)
     .action(task(list))
-    .addHelpText('after', examples(['gonk-node ls cells', 'gonk-node ls cells --limit 20 --json']))
+    .addHelpText(
+      'after',
+      examples([
+        'gonk-node ls cells --limit 20 --json',
+        'gonk-node ls cells --prefix images/ --type image/png',
+        'gonk-node ls cells --status pending          proposed, and nobody has decided',
+      ]),
+    )
 }
 
 function addRemoveAndRename(program: Command): void {
@@ -56,7 +80,7 @@ function addRemoveAndRename(program: Command): void {
       task((session: Session, dataset: string, objects: string[]) =>
         session.withNode(async (api) => {
           const result = await api.removeObjects(dataset, objects)
-          session.output.result(result, () => proposed(result.events))
+          session.output.result(result, () => removedText(result))
         }),
       ),
     )
@@ -109,7 +133,8 @@ async function add(
     const waiting = isDone ? 0 : (await api.listReviews(dataset)).length
     if (waiting > 0) {
       const todo = `\`gonk-node review list ${dataset}\``
-      output.note(`${countText(waiting, 'proposal')} waiting for a review; see ${todo}`)
+      const more = waiting === ENTRIES_AT_ONCE ? 'at least ' : ''
+      output.note(`${more}${countText(waiting, 'proposal')} waiting for a review; see ${todo}`)
     }
   })
 }
@@ -128,15 +153,15 @@ function addedText(result: AddResult, accepted: boolean): string {
 async function list(
   session: Session,
   dataset: string,
-  options: { after?: string; limit?: number },
+  { limit = Number.POSITIVE_INFINITY, type, ...filter }: ListOptions,
 ): Promise<void> {
   const { output } = session
-  const { after, limit = Number.POSITIVE_INFINITY } = options
+  const asked = { ...filter, ...(type !== undefined && { mediaType: type }) }
   await session.withNode(async (api) => {
     let written = 0
     try {
       // Page by page, so that a million objects need no memory; still one JSON document.
-      for await (const objects of pagesOf(api, session.signal, { dataset, after, limit })) {
+      for await (const objects of pagesOf(api, session.signal, dataset, asked, limit)) {
         for (const object of objects) {
           const before = written++ === 0 ? ['{"objects":[', listHeader] : [',\n', '']
           if (output.json) process.stdout.write(`${before[0]}${JSON.stringify(object)}`)
@@ -159,17 +184,24 @@ async function list(
 async function* pagesOf(
   api: NodeApi,
   signal: AbortSignal,
-  query: { dataset: string; after: string | undefined; limit: number },
+  dataset: string,
+  filter: ObjectFilter,
+  limit: number,
 ): AsyncGenerator<readonly ObjectInfo[]> {
-  let { after, limit: left } = query
+  let left = limit
+  let next: string | undefined
   do {
-    const limit = Math.min(left, PAGE_OBJECTS)
-    const page = await api.listObjects(query.dataset, { limit, ...(after ? { after } : {}) })
+    const place = next === undefined ? {} : { after: next }
+    const page = await api.listObjects(dataset, {
+      ...filter,
+      ...place,
+      limit: Math.min(left, PAGE_OBJECTS),
+    })
     if (signal.aborted) throw new GonkError('CANCELLED', 'interrupted')
     yield page.objects
     left -= page.objects.length
-    after = page.next
-  } while (left > 0 && after !== undefined)
+    next = page.next
+  } while (left > 0 && next !== undefined)
 }
 
 /** Columns of fixed width: pages come one by one. */
@@ -180,6 +212,12 @@ function listRow(cid: string, size: string, status: string, name: string): strin
 const listHeader = listRow('CID', 'SIZE', 'STATUS', 'NAME')
 const listLine = ({ cid, size, status, name }: ObjectInfo) =>
   listRow(cid, sizeText(size), status, name)
+
+export function removedText({ events, skipped }: Removed): string {
+  const known = skipped === 0 ? '' : `; ${skipped} proposed already`
+  if (events.length === 0) return `nothing to do${known}`
+  return [`proposed${known}`, ...events].join('\n')
+}
 
 function proposed(events: readonly string[]): string {
   return events.length === 0 ? 'nothing to do' : ['proposed', ...events].join('\n')

@@ -1,5 +1,5 @@
 // What a command prints: one JSON document or readable text on stdout, everything else on stderr.
-import type { Progress } from '../api/types.ts'
+import type { Progress } from '../contract/api.ts'
 import type { GonkError } from '../core/errors.ts'
 
 export interface OutputOptions {
@@ -30,6 +30,13 @@ export class Output {
   /** One line (or block of lines) on stdout; nothing for empty text. */
   write(text: string): void {
     if (text !== '') process.stdout.write(`${text}\n`)
+  }
+
+  /** A file byte by byte on stdout; on a terminal, without what would steer it. */
+  document(text: string): void {
+    this.clearBar()
+    if (process.stdout.isTTY) this.write(printableText(text))
+    else process.stdout.write(text)
   }
 
   /** One line on stderr, unless --quiet. */
@@ -119,6 +126,12 @@ export function printable(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, '\u{fffd}')
 }
 
+/** The same for text of several lines. */
+export function printableText(text: string): string {
+  const plain = text.trimEnd().replaceAll('\r\n', '\n').replaceAll('\t', '  ')
+  return plain.split('\n').map(printable).join('\n')
+}
+
 /** `1.4 MiB`. */
 export function sizeText(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
@@ -131,6 +144,10 @@ export function sizeText(bytes: number): string {
 /** `1 file`, `2 files`. */
 export const countText = (count: number, what: string) =>
   `${count} ${what}${count === 1 ? '' : 's'}`
+
+/** A short key, and in brackets the name that this node has for it, if it has one. */
+export const authorText = (key: string, user: string | undefined): string =>
+  user === undefined ? shortKey(key) : `${shortKey(key)} (${user})`
 
 /** The first characters of a key: enough to tell a handful of people apart. */
 export const shortKey = (key: string) => key.slice(0, 12)

@@ -1,9 +1,11 @@
 // `owner list|add|remove`.
 import type { Command } from 'commander'
-import type { OwnerInfo } from '../api/types.ts'
+import type { OwnerInfo } from '../contract/api.ts'
 import { table } from './output.ts'
 import type { Session } from './session.ts'
-import { datasetArgument, examples, publicKey, task } from './task.ts'
+import { datasetArgument, examples, task } from './task.ts'
+
+const WHO = 'user of this node, or public key: 64 hex digits'
 
 export function addOwner(program: Command): void {
   const owner = program
@@ -26,7 +28,7 @@ export function addOwner(program: Command): void {
   owner
     .command('add')
     .addArgument(datasetArgument())
-    .argument('<key>', 'public key: 64 hex digits, as `gonk-node status` prints there', publicKey)
+    .argument('<key>', `${WHO}, as \`gonk-node status\` prints there`)
     .description('make a key an owner')
     .option('--name <name>', 'how the new owner is called')
     .action(
@@ -37,11 +39,17 @@ export function addOwner(program: Command): void {
         }),
       ),
     )
-    .addHelpText('after', examples(['gonk-node owner add cells 9f86d081884c7d65… --name Ada']))
+    .addHelpText(
+      'after',
+      examples([
+        'gonk-node owner add cells 9f86d081884c7d65… --name Ada',
+        'gonk-node owner add cells ada                     a user of this node',
+      ]),
+    )
   owner
     .command('remove')
     .addArgument(datasetArgument())
-    .argument('<key>', 'public key: 64 hex digits', publicKey)
+    .argument('<key>', WHO)
     .description('remove an owner of lower rank, or leave')
     .action(
       task((session: Session, dataset: string, key: string) =>
@@ -54,11 +62,12 @@ export function addOwner(program: Command): void {
     .addHelpText('after', examples(['gonk-node owner remove cells 9f86d081884c7d65…']))
 }
 
+/** Names in brackets are this node's own, and nobody else knows them. */
 function ownerTable(owners: readonly OwnerInfo[]): string {
   const rows = owners.map((owner) => [
     owner.rank,
     owner.key,
-    owner.name ?? '',
+    owner.name ?? (owner.user === undefined ? '' : `(${owner.user})`),
     owner.since,
     owner.confirmed ? '' : 'unconfirmed: has signed nothing yet',
   ])

@@ -3,19 +3,24 @@
 import { Command, CommanderError, Option } from 'commander'
 import type { LogLevel } from '../config.ts'
 import { GonkError } from '../core/errors.ts'
+import { addAnnotate } from './annotate.ts'
+import { addAnnotations } from './annotation.ts'
 import { addConfig } from './config.ts'
 import { addDataset } from './dataset.ts'
 import { addHistory } from './history.ts'
+import { addImport } from './import.ts'
 import { addInit } from './init.ts'
 import { addObjects } from './objects.ts'
 import { Output } from './output.ts'
 import { addOwner } from './owner.ts'
 import { addRelease } from './release.ts'
 import { addReview } from './review.ts'
+import { addSchemas } from './schema.ts'
 import { addStart } from './start.ts'
 import { addStatus } from './status.ts'
 import { ExitStatus, examples, interrupted, pathOf } from './task.ts'
 import { addTransfer } from './transfer.ts'
+import { addUsers } from './users.ts'
 
 /** Exit statuses of the command line. */
 export const status = { done: 0, failed: 1, usage: 2, interrupted: 130 } as const
@@ -52,8 +57,8 @@ function buildProgram(json: boolean): Command {
     )
   const families = [
     [addInit, addStart, addStatus],
-    [addDataset, addObjects, addReview, addOwner],
-    [addHistory, addRelease, addTransfer, addConfig],
+    [addDataset, addObjects, addSchemas, addAnnotate, addAnnotations, addReview, addOwner],
+    [addHistory, addRelease, addTransfer, addImport, addUsers, addConfig],
   ]
   for (const add of families.flat()) add(program)
   return program

@@ -1,6 +1,6 @@
 // `release create|list|show`.
 import type { Command } from 'commander'
-import type { ReleaseInfo } from '../api/types.ts'
+import type { ReleaseInfo } from '../contract/api.ts'
 import { pairs, table } from './output.ts'
 import type { Session } from './session.ts'
 import { datasetArgument, examples, task } from './task.ts'

@@ -1,17 +1,34 @@
 // `review list|accept|reject`.
 import type { Command } from 'commander'
 import { Option } from 'commander'
-import type { ReviewFilter } from '../api/types.ts'
+import type {
+  NodeApi,
+  ProposalEntry,
+  QueueItem,
+  ReviewEntry,
+  ReviewFilter,
+} from '../contract/api.ts'
 import { GonkError } from '../core/errors.ts'
-import { countText, shortKey, table } from './output.ts'
+import { authorText, countText, shortKey, table } from './output.ts'
 import type { Session } from './session.ts'
-import { datasetArgument, examples, task } from './task.ts'
+import { datasetArgument, examples, positive, task } from './task.ts'
 
 interface DecideOptions {
   readonly all?: boolean
   readonly author?: string
   readonly reason?: string
 }
+
+interface ListOptions {
+  readonly status?: NonNullable<ReviewFilter['status']>
+  readonly author?: string
+  readonly items?: boolean
+  readonly limit?: number
+}
+
+const ITEMS_SHOWN = 1_000
+/** What `listReviews` gives at once. */
+const ENTRIES_AT_ONCE = 1_000
 
 export function addReview(program: Command): void {
   const review = program
@@ -34,37 +51,138 @@ export function addReview(program: Command): void {
         .choices(['pending', 'accepted', 'rejected', 'all'])
         .default('pending'),
     )
-    .option('--author <key>', 'only those of this key')
-    .action(
-      task((session: Session, dataset: string, filter: ReviewFilter) =>
-        session.withNode(async (api) => {
-          const { status, author } = filter
-          const entries = await api.listReviews(dataset, { ...definedOf({ status, author }) })
-          session.output.result(entries, () => {
-            const rows = entries.map((entry) => [
-              entry.event,
-              entry.type,
-              `${entry.status.pending}/${entry.operations}`,
-              shortKey(entry.author),
-              entry.at,
-              entry.summary,
-            ])
-            return table(
-              ['EVENT', 'TYPE', 'PENDING', 'AUTHOR', 'AT', 'SUMMARY'],
-              rows,
-              'nothing waits',
-            )
-          })
-        }),
-      ),
+    .option('--author <who>', 'only those of this user or key (or its beginning), or of `me`')
+    .option(
+      '--items',
+      'one line for each change, EVENT:INDEX, with what stands in its way or why it was rejected',
     )
-    .addHelpText('after', examples(['gonk-node review list cells --status all --json']))
+    .option('--limit <n>', `with --items: at most this many (default: ${ITEMS_SHOWN})`, positive)
+    .action(task(list))
+    .addHelpText(
+      'after',
+      examples([
+        'gonk-node review list cells --status all --json',
+        'gonk-node review list cells --items --author me --status rejected    mine, and why not',
+      ]),
+    )
   addDecision(
     review,
     'accept',
     'sign that proposals are in; fetches and verifies their content first',
   )
   addDecision(review, 'reject', 'sign that proposals are out')
+}
+
+async function list(session: Session, dataset: string, options: ListOptions): Promise<void> {
+  const { status, author, items = false, limit } = options
+  if (!items && limit !== undefined) {
+    throw new GonkError('USAGE', '--limit goes with --items', {
+      hint: 'see gonk-node help review list',
+    })
+  }
+  if (items) return listItems(session, dataset, options)
+  await session.withNode(async (api) => {
+    const entries: ReviewEntry[] = []
+    let page: readonly ReviewEntry[]
+    do {
+      const filter = definedOf({ status, author, after: entries.at(-1)?.event })
+      page = await api.listReviews(dataset, filter, { signal: session.signal })
+      entries.push(...page)
+    } while (page.length === ENTRIES_AT_ONCE)
+    const reasons = await reasonsOf(session, api, dataset, definedOf({ status, author }))
+    const told = entries.map((entry) => ({ ...entry, ...reasons.get(entry.event) }))
+    session.output.result(told, () => {
+      const rows = told.map((entry) => [
+        entry.event,
+        entry.type,
+        `${entry.status.pending}/${entry.operations}`,
+        authorText(entry.author, entry.user),
+        entry.at,
+        entry.summary,
+        noteOf(entry),
+      ])
+      const header = ['EVENT', 'TYPE', 'PENDING', 'AUTHOR', 'AT', 'SUMMARY', 'NOTE']
+      return table(header, rows, 'nothing waits')
+    })
+  })
+}
+
+type Reasons = Pick<ProposalEntry, 'reasons'>
+
+/** Of what was decided, by event; nothing for what waits. */
+async function reasonsOf(
+  session: Session,
+  api: NodeApi,
+  dataset: string,
+  filter: ReviewFilter,
+): Promise<Map<string, Reasons>> {
+  const found = new Map<string, Reasons>()
+  if (filter.status === 'pending') return found
+  let after: string | undefined
+  do {
+    const page = await api.listProposals(dataset, { ...filter, ...definedOf({ after }) })
+    if (session.signal.aborted) throw new GonkError('CANCELLED', 'interrupted')
+    for (const { event, reasons } of page.proposals) {
+      if (reasons.length > 0) found.set(event, { reasons })
+    }
+    after = page.next
+  } while (after !== undefined)
+  return found
+}
+
+function noteOf({ invalid, reasons = [] }: ReviewEntry & Partial<Reasons>): string {
+  const notes = reasons.map(({ verdict, reason }) => `${verdict}ed: ${reason}`)
+  if (invalid !== undefined) notes.unshift(`${invalid} of it: does not conform`)
+  return notes.join('; ')
+}
+
+async function listItems(
+  session: Session,
+  dataset: string,
+  { status, author, limit = ITEMS_SHOWN }: ListOptions,
+): Promise<void> {
+  if (status === 'all') {
+    throw new GonkError('USAGE', '--items lists one status', {
+      hint: 'add --status pending, accepted or rejected',
+    })
+  }
+  await session.withNode(async (api) => {
+    const items: QueueItem[] = []
+    let after: string | undefined
+    do {
+      const page = await api.queue(dataset, definedOf({ status, author, after }))
+      items.push(...page.items)
+      after = page.next
+    } while (after !== undefined && items.length < limit)
+    const shown = items.slice(0, limit)
+    session.output.result(shown, () =>
+      table(['ITEM', 'CHANGE', 'AUTHOR', 'NAME', 'NOTE'], shown.map(rowOf), 'nothing waits'),
+    )
+    if (after !== undefined || items.length > limit) {
+      session.output.note(`there is more; see it with --limit ${limit * 10}`)
+    }
+  })
+}
+
+function rowOf(item: QueueItem): string[] {
+  const { kind, op, author, after, before, objects, status, why = '', decidedBy, reason } = item
+  const about = objects?.map(({ name, version }) => name ?? version).join(', ')
+  const because = reason === undefined ? '' : `: ${reason}`
+  const note = status === 'pending' ? whyText(item, why) : `${status} by ${decidedBy}${because}`
+  const change = kind === 'removal' ? op : `${op} ${kind}`
+  const by = authorText(author.key, author.user)
+  return [item.item, change, by, after?.name ?? before?.name ?? about ?? '', note]
+}
+
+/** What stands in the way, and what is to be known before a decision. */
+function whyText({ wouldConflict, duplicateOf, validity }: QueueItem, why: string): string {
+  const notes = [
+    validity.status === 'invalid' ? 'does not conform' : '',
+    why,
+    wouldConflict ? 'its name belongs to another object' : '',
+    duplicateOf === undefined ? '' : `same content as ${shortKey(duplicateOf)}`,
+  ]
+  return notes.filter((note) => note !== '').join('; ')
 }
 
 function addDecision(review: Command, verdict: 'accept' | 'reject', description: string): void {
@@ -74,7 +192,7 @@ function addDecision(review: Command, verdict: 'accept' | 'reject', description:
     .argument('[event...]', 'EVENT, EVENT:INDEX or EVENT:FROM-TO (from 0, both ends included)')
     .description(description)
     .option('--all', 'everything that waits')
-    .option('--author <key>', 'with --all: only what this key proposed')
+    .option('--author <who>', 'with --all: only what this user or key, or `me`, proposed')
     .option('--reason <text>', 'becomes part of the signed review')
     .action(
       task((session: Session, dataset: string, items: string[], options: DecideOptions) => {

@@ -2,8 +2,9 @@
 // the daemon of the home when one runs, else the home itself, opened for the length of the
 // command.
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { NodeApi } from '../api/types.ts'
+import type { NodeApi } from '../contract/api.ts'
 import type { Config, Flags } from '../config.ts'
 import { GonkError } from '../core/errors.ts'
 import type { Home } from '../home.ts'
@@ -34,6 +35,7 @@ export class Session {
   readonly signal: AbortSignal
   /** Name of the command, for the message another process shows while this one has the home. */
   readonly command: string
+  #passphrase: Promise<string | undefined> | undefined
 
   constructor(globals: GlobalOptions, command: string, signal: AbortSignal) {
     this.globals = globals
@@ -100,6 +102,24 @@ export class Session {
     return loadConfig(text, { logLevel: this.globals.logLevel, ...flags }).config
   }
 
+  /** Of the signing keys of users: from the file of the config, else asked for, once. */
+  passphrase(home: Home, config: Config, ask = true): Promise<string | undefined> {
+    this.#passphrase ??= this.#findPassphrase(home, config, ask)
+    return this.#passphrase
+  }
+
+  async #findPassphrase(home: Home, config: Config, ask: boolean): Promise<string | undefined> {
+    const { askPassphrase, passphraseOf } = await import('../users/passphrase.ts')
+    const known = await passphraseOf(config)
+    const { stdin: input, stderr: output } = process
+    if (known !== undefined || !ask || !input.isTTY || !output.isTTY) return known
+    const { hasSealedUsers } = await import('../users/user-store.ts')
+    if (!(await hasSealedUsers(join(home.dir, 'users')))) return undefined
+    const question = 'passphrase of the signing keys of users (Enter: leave them sealed): '
+    const interrupt = () => process.kill(process.pid, 'SIGINT')
+    return askPassphrase({ input, output, interrupt }, question, { signal: this.signal })
+  }
+
   async logger(level: string): Promise<PinoLogger> {
     const { createLogger } = await import('../logger.ts')
     const pretty = process.stderr.isTTY && !this.globals.json
@@ -111,7 +131,7 @@ export class Session {
     const daemon = await readDaemonFile(await this.homeDir())
     if (daemon === undefined || !isAlive(daemon.pid)) return undefined
     const { createClient } = await import('../client/client.ts')
-    const { apiPrefix } = await import('../client/routes.ts')
+    const { apiPrefix } = await import('../contract/routes.ts')
     // Another program may have taken the port since: only our own daemon knows the token.
     const answer = await fetch(`${daemon.url}${apiPrefix}/version`, {
       headers: { authorization: `Bearer ${daemon.token}` },
@@ -132,7 +152,10 @@ export class Session {
     const { openNode } = await import('../node.ts')
     const { readOpener, writeOpener } = await import('../home.ts')
     try {
-      const node = await openNode(home, config, { listen: false, logger })
+      const passphrase = this.command.startsWith('users ')
+        ? await this.passphrase(home, config, this.command === 'users add')
+        : undefined
+      const node = await openNode(home, config, { listen: false, logger, passphrase })
       await writeOpener(home, `gonk-node ${this.command}`)
       return node
     } catch (error) {

@@ -13,6 +13,7 @@ import { collect, examples, task } from './task.ts'
 
 interface StartOptions {
   readonly http?: string
+  readonly gonk?: string
   readonly listen?: string[]
   readonly peer?: string[]
 }
@@ -25,6 +26,7 @@ export function addStart(program: Command): void {
     .command('start')
     .description('run the daemon in the foreground; makes the home when there is none')
     .option('--http <host:port>', 'where the page and the API listen; port 0 picks one')
+    .option('--gonk <host:port>', 'where clients of Gonk are served; port 0 picks one')
     .option('--listen <multiaddr>', 'where other nodes reach this one; may be repeated', collect)
     .option('--peer <multiaddr>', 'a node to stay connected to; may be repeated', collect)
     .action(task(start))
@@ -34,6 +36,7 @@ export function addStart(program: Command): void {
         'gonk-node start',
         'gonk-node start --listen /ip4/0.0.0.0/tcp/4050          reachable from other machines',
         'gonk-node start --peer /ip4/10.0.0.2/tcp/4050/p2p/12D3KooW…',
+        'gonk-node start --gonk 127.0.0.1:5000                   for clients of Gonk',
         'gonk-node start --http 127.0.0.1:0 --listen /ip4/127.0.0.1/tcp/0 --json',
       ]),
     )
@@ -44,22 +47,16 @@ async function start(session: Session, options: StartOptions): Promise<void> {
   const home = await homeOf(session)
   const config = await session.loadConfig({
     http: options.http,
+    gonk: options.gonk,
     listen: options.listen,
     peers: options.peer,
   })
-  const { port } = config.http
-  if (
-    port !== 0 &&
-    config.listen.some((address) => new RegExp(`/tcp/${port}(/|$)`).test(address))
-  ) {
-    throw new GonkError('USAGE', `--http and --listen both want port ${port}`, {
-      hint: 'give each a port of its own',
-    })
-  }
+  checkPorts(config)
   const logger = await session.logger(config.logLevel)
   const { surviveStrayErrors } = await import('../node.ts')
   const undo = surviveStrayErrors(logger)
-  const daemon = await openDaemon(session, home, config, logger)
+  const passphrase = await session.passphrase(home, config)
+  const daemon = await openDaemon(session, { home, logger, passphrase }, config)
   try {
     session.output.result(daemon.ready, () => readyText(home, daemon.ready))
     if (!session.signal.aborted) await once(session.signal, 'abort')
@@ -70,21 +67,39 @@ async function start(session: Session, options: StartOptions): Promise<void> {
   }
 }
 
+/** Throws USAGE when two doors want one port. */
+function checkPorts({ http, gonk, listen }: Config): void {
+  const doors = { '--http': http.port, '--gonk': gonk === '' ? 0 : gonk.port }
+  const { host, port } = gonk === '' ? { host: '', port: 0 } : gonk
+  if (port !== 0 && host === http.host && port === http.port) {
+    throw new GonkError('USAGE', `--http and --gonk both want ${host}:${port}`, {
+      hint: 'give each a port of its own',
+    })
+  }
+  for (const [flag, port] of Object.entries(doors)) {
+    const isTaken = listen.some((address) => new RegExp(`/tcp/${port}(/|$)`).test(address))
+    if (port === 0 || !isTaken) continue
+    throw new GonkError('USAGE', `${flag} and --listen both want port ${port}`, {
+      hint: 'give each a port of its own',
+    })
+  }
+}
+
 /** Waits a little for a command that has the home; another daemon will not go away. */
 async function openDaemon(
   session: Session,
-  home: Home,
+  needs: Parameters<typeof startDaemon>[0],
   config: Config,
-  logger: Parameters<typeof startDaemon>[0]['logger'],
 ): Promise<Daemon> {
   const { startDaemon } = await import('../daemon.ts')
   const { readOpener } = await import('../home.ts')
   for (let waitedMs = 0; ; waitedMs += RETRY_MS) {
     try {
-      return await startDaemon({ home, logger }, config)
+      return await startDaemon(needs, config)
     } catch (error) {
       if (!(error instanceof GonkError) || error.code !== 'HOME_BUSY') throw error
-      const opener = await readOpener(home.dir)
+      const { dir } = needs.home
+      const opener = await readOpener(dir)
       if (
         waitedMs < PATIENCE_MS &&
         !opener.includes('gonk-node start') &&
@@ -93,7 +108,7 @@ async function openDaemon(
         await sleep(RETRY_MS)
         continue
       }
-      throw new GonkError('HOME_BUSY', `${opener} has ${home.dir} open`, {
+      throw new GonkError('HOME_BUSY', `${opener} has ${dir} open`, {
         hint: 'stop it first, or start on another --home',
       })
     }
@@ -117,7 +132,13 @@ function readyText(home: Home, ready: Ready): string {
   const [first = 'none', ...others] = ready.multiaddrs
   return [
     'gonk-node is ready; Ctrl-C stops it',
-    pairs({ home: home.dir, 'page and API': ready.url, 'peer id': ready.peerId, address: first }),
+    pairs({
+      home: home.dir,
+      'page and API': ready.url,
+      ...(ready.gonk !== undefined && { 'for Gonk': `http://${ready.gonk}` }),
+      'peer id': ready.peerId,
+      address: first,
+    }),
     ...others.map((address) => `${' '.repeat(14)}${address}`),
   ].join('\n')
 }

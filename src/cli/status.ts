@@ -1,6 +1,6 @@
 // `status`, `peers`, `connect` and `version`.
 import type { Command } from 'commander'
-import type { DatasetInfo, NodeStatus } from '../api/types.ts'
+import type { DatasetInfo, NodeStatus } from '../contract/api.ts'
 import { countText, pairs, sizeText, table } from './output.ts'
 import type { Session } from './session.ts'
 import { examples, task } from './task.ts'

@@ -63,7 +63,9 @@ export function positive(value: string): number {
 
 export function publicKey(value: string): string {
   if (/^[0-9a-f]{64}$/.test(value)) return value
-  throw new InvalidArgumentError('A public key is 64 lower-case hex digits.')
+  throw new InvalidArgumentError(
+    'A public key is 64 lower-case hex digits: `status` shows that of a node, `users list` that of a user.',
+  )
 }
 
 export function publicKeys(value: string, before: string[] = []): string[] {

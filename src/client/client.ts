@@ -1,22 +1,49 @@
 // NodeApi over HTTP: what the command line uses when a daemon runs, and programs to drive one.
+import type {
+  ByteSource,
+  Content,
+  NodeApi,
+  ObjectInfo,
+  Progress,
+  ProgressOptions,
+} from '../contract/api.ts'
+import { fieldsOf, type Route, routes } from '../contract/routes.ts'
 import { GonkError } from '../core/errors.ts'
-import type { NodeApi, ObjectInfo, Progress, ProgressOptions } from '../api/types.ts'
+import { contentOf } from './content.ts'
+import { dataOf } from './event-stream.ts'
 import { errorOfProblem, isRecord } from './problem.ts'
-import { apiPrefix, fieldsOf, pathFields, routes } from './routes.ts'
-import type { Route } from './routes.ts'
+import { type Connection, reading, send } from './request.ts'
 
-export interface ClientOptions {
+export { GonkError }
+export type * from '../contract/api.ts'
+
+export type ClientOptions = {
   /** Address of the daemon: `http://HOST:PORT`. */
   readonly url: string
-  /** From HOME/daemon.json. */
-  readonly token: string
   /** Ends every call, beside the signal a call may have of its own. */
   readonly signal?: AbortSignal
-}
+} & (
+  | {
+      /** Of a user, from `gonk-node users add`. */
+      readonly apiKey: string
+    }
+  | {
+      /** Of the node itself, from HOME/daemon.json. */
+      readonly token: string
+    }
+)
 
 type CallOptions = ProgressOptions & { readonly onObject?: (object: ObjectInfo) => void }
 
 type Method = (...args: unknown[]) => unknown
+
+/** One call: where it goes, what it is, and what ends it. */
+interface Call {
+  readonly client: Connection
+  readonly route: Route
+  readonly args: readonly unknown[]
+  readonly options: CallOptions
+}
 
 /** A line of an answer of kind `list` or `operation`. */
 interface Line {
@@ -27,44 +54,57 @@ interface Line {
 
 /** Methods throw what the daemon answers, NO_PEER when none answers, CANCELLED on `signal`. */
 export function createClient(options: ClientOptions): NodeApi {
+  const key = 'apiKey' in options ? options.apiKey : options.token
+  const { url, signal } = options
   const methods = Object.entries(routes).map(([name, route]) => {
     const method = (...args: unknown[]): unknown => {
-      const call = (args[route.args.length] ?? {}) as CallOptions
-      if (route.answer === 'value') return valueOf(options, route, args, call)
-      return route.answer === 'list'
-        ? objectsOf(options, route, args)
-        : resultOf(options, route, args, call)
+      const call = (args[route.args.length + (route.body === 'bytes' ? 1 : 0)] ?? {}) as CallOptions
+      const client = { url: url.replace(/\/+$/, ''), key, signal: either(signal, call.signal) }
+      return callOf(route)({ client, route, args, options: call })
     }
     return [name, method] as const
   })
   return Object.fromEntries(methods) as Record<keyof NodeApi, Method> as NodeApi
 }
 
-async function valueOf(
-  client: ClientOptions,
-  route: Route,
-  args: readonly unknown[],
-  call: CallOptions,
-): Promise<unknown> {
-  const signal = signalOf(client, call)
-  const response = await send(client, route, args, signal)
-  return reading(signal, () => response.json())
+function callOf(route: Route): (call: Call) => unknown {
+  switch (route.answer) {
+    case 'value':
+      return route.body === 'bytes' ? valueOfBytes : valueOf
+    case 'content':
+      return fileOf
+    case 'events':
+      return eventsOf
+    case 'list':
+      return objectsOf
+    case 'operation':
+      return resultOf
+  }
 }
 
-async function resultOf(
-  client: ClientOptions,
-  route: Route,
-  args: readonly unknown[],
-  call: CallOptions,
-): Promise<unknown> {
-  const signal = signalOf(client, call)
-  const response = await send(client, route, args, signal)
+async function valueOf({ client, route, args }: Call): Promise<unknown> {
+  const response = await send(client, { route, fields: fieldsOf(route, args) })
+  return reading(client.signal, () => response.json())
+}
+
+async function valueOfBytes({ client, route, args }: Call): Promise<unknown> {
+  const body = args[route.args.length] as ByteSource
+  const response = await send(client, { route, fields: fieldsOf(route, args), body })
+  return reading(client.signal, () => response.json())
+}
+
+function fileOf({ client, route, args }: Call): Promise<Content> {
+  return contentOf(client, { route, fields: fieldsOf(route, args) })
+}
+
+async function resultOf({ client, route, args, options }: Call): Promise<unknown> {
+  const response = await send(client, { route, fields: fieldsOf(route, args) })
   // The daemon always streams objects; without a listener they belong to the result, as in process.
   const objects: ObjectInfo[] = []
-  const onObject = call.onObject ?? ((object) => objects.push(object))
-  return reading(signal, async () => {
+  const onObject = options.onObject ?? ((object) => objects.push(object))
+  return reading(client.signal, async () => {
     for await (const line of linesOf(response)) {
-      if (line.progress !== undefined) call.onProgress?.(line.progress)
+      if (line.progress !== undefined) options.onProgress?.(line.progress)
       else if (line.object !== undefined) onObject(line.object)
       else return objects.length > 0 ? Object.assign({}, line.result, { objects }) : line.result
     }
@@ -72,53 +112,39 @@ async function resultOf(
   })
 }
 
-async function* objectsOf(
-  client: ClientOptions,
-  route: Route,
-  args: readonly unknown[],
-): AsyncGenerator<unknown> {
-  const response = await send(client, route, args, client.signal)
+async function* objectsOf({ client, route, args }: Call): AsyncGenerator<unknown> {
+  const response = await send(client, { route, fields: fieldsOf(route, args) })
   const lines = linesOf(response)
-  for (;;) {
-    const line = await reading(client.signal, () => lines.next())
-    if (line.done === true) return
-    yield line.value.object
+  try {
+    for (;;) {
+      const line = await reading(client.signal, () => lines.next())
+      if (line.done === true) return
+      yield line.value.object
+    }
+  } finally {
+    await lines.return(undefined)
   }
 }
 
-function signalOf(client: ClientOptions, call: CallOptions): AbortSignal | undefined {
-  if (client.signal === undefined || call.signal === undefined) return call.signal ?? client.signal
-  return AbortSignal.any([client.signal, call.signal])
+async function* eventsOf({ client, route, args }: Call): AsyncGenerator<unknown> {
+  const response = await send(client, { route, fields: fieldsOf(route, args) })
+  const events = dataOf(response)
+  try {
+    for (;;) {
+      const event = await reading(client.signal, async () => {
+        const next = await events.next()
+        if (next.done !== true) return next.value
+        throw new Error('the stream ended')
+      })
+      yield event
+    }
+  } finally {
+    await events.return(undefined)
+  }
 }
 
-async function send(
-  client: ClientOptions,
-  route: Route,
-  args: readonly unknown[],
-  signal: AbortSignal | undefined,
-): Promise<Response> {
-  const fields = fieldsOf(route, args)
-  let path = route.path
-  for (const name of pathFields(route)) {
-    const value = String(fields[name])
-    // A URL swallows these two segments, whatever their encoding.
-    if (value === '.' || value === '..') throw new GonkError('NOT_FOUND', `there is no ${value}`)
-    path = path.replace(`:${name}`, encodeURIComponent(value))
-    delete fields[name]
-  }
-  const url = new URL(client.url + apiPrefix + path)
-  const headers: Record<string, string> = { authorization: `Bearer ${client.token}` }
-  const request: RequestInit = { method: route.method, headers, signal: signal ?? null }
-  if (route.method === 'POST') {
-    headers['content-type'] = 'application/json'
-    request.body = JSON.stringify(fields)
-  } else {
-    for (const [name, value] of Object.entries(fields)) url.searchParams.set(name, String(value))
-  }
-  const response = await reading(signal, () => fetch(url, request))
-  if (response.ok) return response
-  const problem: unknown = await response.json().catch(() => undefined)
-  throw errorOfProblem(problem, response.status)
+function either(a: AbortSignal | undefined, b: AbortSignal | undefined): AbortSignal | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : AbortSignal.any([a, b])
 }
 
 /** Lines of a streamed answer. An `error` line is thrown. */
@@ -139,20 +165,4 @@ function parseLine(text: string, status: number): Line {
   if (!isRecord(line)) throw new Error(`not an object: ${text.slice(0, 80)}`)
   if ('error' in line) throw errorOfProblem(line['error'], status)
   return line as Line
-}
-
-/** Runs `work`, giving failures of the connection their code. */
-async function reading<T>(signal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    if (error instanceof GonkError) throw error
-    if (signal?.aborted === true) throw new GonkError('CANCELLED', 'interrupted', { cause: error })
-    const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new GonkError('NO_PEER', `the daemon does not answer: ${reason}`, {
-      hint: 'look at its log, or start it again with `gonk-node start`',
-      cause: error,
-    })
-  }
 }

@@ -1,5 +1,6 @@
 // Content blocks on disk, one file a block. Every read is hashed: what a power cut or a failing
 // disk did to a block makes it absent, so that it is fetched again, and never wrong.
+import { existsSync } from 'node:fs'
 import { readdir, readFile, rm, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { FsBlockstore } from 'blockstore-fs'
@@ -116,7 +117,10 @@ export class DiskBlocks implements ListedBlocks {
 
   /** Only in a change: a block being repaired must not be taken for the damaged one. */
   async #isGood(cid: CID): Promise<boolean> {
-    const bytes = await readIfThere(this.#fileOf(cid))
+    const file = this.#fileOf(cid)
+    // Most blocks that come in are new: that is known at once, and much sooner than by a read.
+    if (!existsSync(file)) return false
+    const bytes = await readIfThere(file)
     return bytes !== undefined && matches(cid, bytes)
   }
 

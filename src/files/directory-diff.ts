@@ -13,6 +13,13 @@ export interface FileChange {
   readonly after: CID | undefined
 }
 
+/** Steps from the root of a walk: indexes of slots and names of entries. */
+export type Place = readonly string[]
+
+export interface PlacedChange extends FileChange {
+  readonly place: Place
+}
+
 export interface DirectorySource {
   /** A directory node; undefined when it is not there. */
   get(cid: CID): Promise<Uint8Array | undefined>
@@ -40,53 +47,78 @@ const SHARD_LEVELS_MAX = 48
 const INDEX_CHARACTERS = 2
 
 /**
- * The changes that make `after` of `before` (undefined: an empty directory), in no certain order.
- * Memory: the nodes on one path. Throws NOT_HERE when a node is missing, BAD_BLOCK when one is no
+ * The changes that make `after` of `before` (undefined: an empty directory), in no certain order, but
+ * always in the same one: `from`, the place of a change, goes on behind it without a look at what was
+ * before. Memory: the nodes on one path. Throws NOT_HERE when a node is missing, BAD_BLOCK when one is no
  * directory.
  */
 export async function* directoryChanges(
   before: CID | undefined,
   after: CID | undefined,
   source: DirectorySource,
-): AsyncGenerator<FileChange> {
+  from?: Place,
+): AsyncGenerator<PlacedChange> {
   if (before !== undefined && after?.equals(before)) return
   const [old, now] = [before, after].map((cid) => cid && loadNode(cid, source))
-  yield* nodeChanges(await old, await now, '', 0, source)
+  yield* nodeChanges(await old, await now, { path: '', level: 0, place: [], from }, source)
+}
+
+/** Where a walk is. */
+interface Walk {
+  /** Of the directory, with a slash behind it. */
+  readonly path: string
+  /** Of shards, within the directory. */
+  readonly level: number
+  readonly place: Place
+  /** What of this may be left out: all up to a place below. */
+  readonly from: Place | undefined
+}
+
+/** One step down, or undefined for what lies before the place to go on from. */
+function below(walk: Walk, step: string, isBefore: boolean): Walk | undefined {
+  const { place, from } = walk
+  if (isBefore) return undefined
+  const rest = from?.[0] === step ? from.slice(1) : undefined
+  return { ...walk, place: [...place, step], from: rest }
 }
 
 async function* nodeChanges(
   before: Node | undefined,
   after: Node | undefined,
-  path: string,
-  level: number,
+  walk: Walk,
   source: DirectorySource,
-): AsyncGenerator<FileChange> {
-  if (before?.kind !== 'shard' || after?.kind !== 'shard') {
+): AsyncGenerator<PlacedChange> {
+  const { level, from } = walk
+  if (before?.kind === 'flat' || after?.kind === 'flat') {
     yield* listChanges(
       entriesOf(before, level, source),
       entriesOf(after, level, source),
-      path,
+      walk,
       source,
     )
     return
   }
-  for (const index of new Set([...before.slots.keys(), ...after.slots.keys()])) {
-    const old = before.slots.get(index)
-    const now = after.slots.get(index)
+  const [olds, nows] = [before?.slots ?? noSlots, after?.slots ?? noSlots]
+  for (const index of [...new Set([...olds.keys(), ...nows.keys()])].sort()) {
+    const inner = below(walk, index, from?.[0] !== undefined && index < from[0])
+    const old = olds.get(index)
+    const now = nows.get(index)
+    if (inner === undefined) continue
     if (old && now && old.name === now.name && old.cid.equals(now.cid)) continue
-    if (old && now && old.name === undefined && now.name === undefined) {
-      const [oldShard, nowShard] = await Promise.all([
-        loadShard(old.cid, level + 1, source),
-        loadShard(now.cid, level + 1, source),
-      ])
-      yield* nodeChanges(oldShard, nowShard, path, level + 1, source)
+    if (old?.name === undefined && now?.name === undefined) {
+      const [oldShard, nowShard] = await Promise.all(
+        [old, now].map((slot) => slot && loadShard(slot.cid, level + 1, source)),
+      )
+      yield* nodeChanges(oldShard, nowShard, { ...inner, level: level + 1 }, source)
     } else {
       // One side has at most one entry here.
       const lists = [old, now].map((slot) => entriesOfSlot(slot, level, source))
-      yield* listChanges(lists[0] as Entries, lists[1] as Entries, path, source)
+      yield* listChanges(lists[0] as Entries, lists[1] as Entries, inner, source)
     }
   }
 }
+
+const noSlots: ReadonlyMap<string, Slot> = new Map()
 
 interface Entries {
   /** Few enough to be held in memory. */
@@ -98,37 +130,50 @@ interface Entries {
 async function* listChanges(
   before: Entries,
   after: Entries,
-  path: string,
+  walk: Walk,
   source: DirectorySource,
-): AsyncGenerator<FileChange> {
+): AsyncGenerator<PlacedChange> {
   const isBeforeHeld = before.isSmall
   const held = new Map<string, CID>()
   for await (const { name, cid } of isBeforeHeld ? before.list : after.list) held.set(name, cid)
+  const first = walk.from?.[0]
+  let isBefore = first !== undefined
+  async function* changesOf(name: string, one?: CID, other?: CID): AsyncGenerator<PlacedChange> {
+    isBefore &&= name !== first
+    const inner = below(walk, name, isBefore)
+    const [old, now] = isBeforeHeld ? [other, one] : [one, other]
+    if (inner) yield* entryChanges(name, old, now, inner, source)
+  }
   for await (const { name, cid } of isBeforeHeld ? after.list : before.list) {
     const other = held.get(name)
     held.delete(name)
-    const [old, now] = isBeforeHeld ? [other, cid] : [cid, other]
-    yield* entryChanges(path + name, old, now, source)
+    yield* changesOf(name, cid, other)
   }
-  for (const [name, cid] of held) {
-    const [old, now] = isBeforeHeld ? [cid, undefined] : [undefined, cid]
-    yield* entryChanges(path + name, old, now, source)
-  }
+  for (const [name, cid] of held) yield* changesOf(name, undefined, cid)
 }
 
 async function* entryChanges(
-  path: string,
+  name: string,
   before: CID | undefined,
   after: CID | undefined,
+  walk: Walk,
   source: DirectorySource,
-): AsyncGenerator<FileChange> {
+): AsyncGenerator<PlacedChange> {
   if (before && after?.equals(before)) return
+  const path = walk.path + name
   const old = before && (await directoryAt(path, before, source))
   const now = after && (await directoryAt(path, after, source))
   const oldFile = old ? undefined : before
   const nowFile = now ? undefined : after
-  if (oldFile ?? nowFile) yield { path, before: oldFile, after: nowFile }
-  if (old ?? now) yield* nodeChanges(old, now, `${path}/`, 0, source)
+  const isTold = walk.from !== undefined
+  if (!isTold && (oldFile ?? nowFile)) {
+    yield { path, before: oldFile, after: nowFile, place: walk.place }
+  }
+  // An empty list of steps has nothing below it: it was the place of the file.
+  const from = walk.from?.length === 0 ? undefined : walk.from
+  if (old ?? now) {
+    yield* nodeChanges(old, now, { ...walk, path: `${path}/`, level: 0, from }, source)
+  }
 }
 
 /** @returns undefined for a file. */

@@ -138,7 +138,8 @@ async function* readRange(
     let start = place.start + node.data.length
     const wanted: Place[] = []
     for (const { cid, sizeBytes } of node.children) {
-      if (start < end && start + sizeBytes > offset) {
+      // Nothing is looked for in what is empty: a few blocks can name it millions of times.
+      if (sizeBytes > 0 && start < end && start + sizeBytes > offset) {
         wanted.push({ cid, start, sizeBytes, depth: place.depth + 1 })
       }
       start += sizeBytes

@@ -159,9 +159,13 @@ function localFile(file: string, name: string, sizeBytes: number): LocalFile {
   const problem = namePathProblem(name)
   if (problem !== undefined) badName(file, name, problem)
   if (name !== name.normalize('NFC')) badName(file, name, 'not in Unicode normalization form C')
+  return { path: file, name, sizeBytes, mediaType: mediaTypeOf(name) }
+}
+
+/** By the extension of a name; `application/octet-stream` where that says nothing. */
+export function mediaTypeOf(name: string): string {
   // With a folder in front, `mime` asks for a real extension: a file called `json` has none.
-  const mediaType = mime.getType(`/${name}`) ?? 'application/octet-stream'
-  return { path: file, name, sizeBytes, mediaType }
+  return mime.getType(`/${name}`) ?? 'application/octet-stream'
 }
 
 function badName(file: string, name: string, why: string): never {

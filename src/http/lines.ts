@@ -1,5 +1,5 @@
 // Answers that grow: a long operation or a list as application/x-ndjson, one JSON object a line.
-import type { ProgressOptions, ObjectInfo, Progress } from '../api/types.ts'
+import type { ProgressOptions, ObjectInfo, Progress } from '../contract/api.ts'
 
 export const linesType = 'application/x-ndjson'
 

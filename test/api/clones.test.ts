@@ -1,8 +1,8 @@
 // One clone of a dataset at a time: what another command ends, and what is left of it.
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { Clones } from '../../src/api/clones.ts'
+import { Clones } from '../../src/api/copies/clones.ts'
 import type { NodeContext } from '../../src/api/context.ts'
-import { forgetDataset } from '../../src/api/datasets.ts'
+import { forgetDataset } from '../../src/api/datasets/datasets.ts'
 import type { Live } from '../../src/api/live.ts'
 import type { CatalogEntry } from '../../src/log/catalog.ts'
 import { textOfEventId } from '../../src/core/ids.ts'

@@ -3,27 +3,29 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { CID } from 'multiformats/cid'
-import { collect, neededFiles } from '../../src/api/collect.ts'
+import { collect, neededFiles } from '../../src/api/copies/collect.ts'
 import type { NodeContext } from '../../src/api/context.ts'
-import { add } from '../../src/api/proposals.ts'
-import { review } from '../../src/api/review.ts'
-import type { Event } from '../../src/core/event.ts'
+import { add } from '../../src/api/objects/proposals.ts'
+import { review } from '../../src/api/review/review.ts'
+import type { Event, FileValue } from '../../src/core/event.ts'
 import { textOfEventId } from '../../src/core/ids.ts'
 import { entriesOf } from '../../src/core/trie.ts'
-import { systemRandom } from '../../src/crypto.ts'
+import { systemClock, systemRandom } from '../../src/crypto.ts'
 import { type ListedBlocks, memoryBlocks } from '../../src/files/blocks.ts'
 import { createFileStore } from '../../src/files/file-store.ts'
 import type { Network } from '../../src/ports.ts'
 import { FileKeeper } from '../../src/replica/file-keeper.ts'
 import { signDraft } from '../../src/replica/replica.ts'
+import { openValidator } from '../../src/validation/validator.ts'
 import { makeNode, signerNamed, type TestDataset, type TestNode } from './make-node.ts'
 
 const F = signerNamed('F')
 const stranger = signerNamed('stranger')
 const PREFETCH_BYTES_MAX = 5_000_000
 
+const validator = openValidator()
 let node: TestNode
 let context: NodeContext
 let dataset: TestDataset
@@ -31,6 +33,7 @@ let directory: string
 /** Blocks that the one peer has. */
 let theirs: ListedBlocks
 
+afterAll(() => validator.close())
 beforeEach(async () => {
   node = await makeNode()
   directory = await mkdtemp(join(tmpdir(), 'gonk-collect-'))
@@ -43,10 +46,17 @@ beforeEach(async () => {
     },
   } as unknown as Network
   const keeper = new FileKeeper(
-    { ...node, network, neededFiles: () => neededFiles(node) },
+    {
+      ...node,
+      // Time passes while the collector waits.
+      clock: { ...node.clock, sleep: systemClock.sleep },
+      network,
+      neededFiles: () => neededFiles(node),
+    },
     { prefetchBytesMax: PREFETCH_BYTES_MAX },
   )
-  context = { ...node, network, keeper, signer: F, random: systemRandom }
+  const me = { name: 'F', role: 'admin' as const, publicKey: F.publicKey }
+  context = { ...node, network, keeper, validator, me, signer: F, random: systemRandom }
   dataset = await node.createDataset('cells', [F])
 })
 
@@ -149,6 +159,83 @@ describe('the collector waits', () => {
     await collecting
     expect(await node.files.blocks.has(cid)).toBe(true)
     expect((await replica.log.proposal(proposal.id))?.decisions[0]?.status).toBe('accepted')
+  })
+})
+
+describe('while a peer is slow to send what is lacking', () => {
+  let answer: PromiseWithResolvers<void>
+  let asked: PromiseWithResolvers<void>
+
+  beforeEach(() => {
+    answer = Promise.withResolvers()
+    asked = Promise.withResolvers()
+    context.network.blocks = async function* (_, __, cids) {
+      for await (const cid of cids) {
+        asked.resolve()
+        await answer.promise
+        yield { cid, bytes: await theirs.get(cid) }
+      }
+    }
+  })
+
+  /** Accepted files that only the peer has. */
+  async function lacking(count: number): Promise<CID[]> {
+    const values: FileValue[] = []
+    for (let i = 0; i < count; i++) {
+      const bytes = new TextEncoder().encode(`lacking ${i}`)
+      const { cid, sizeBytes } = await createFileStore(theirs).put([bytes])
+      const [name, mediaType] = [`lacking/${i}`, 'text/plain']
+      values.push({ type: 'file', name, mediaType, sizeBytes, content: cid.bytes })
+    }
+    await dataset.add(F, ...values)
+    return values.map(({ content }) => CID.decode(content))
+  }
+
+  test('files are added, though the collector waits', async () => {
+    await lacking(1)
+    const fetching = context.keeper.fetchLacking(dataset.replica)
+    await asked.promise
+    const stop = new AbortController()
+    const collecting = collect(context, { signal: stop.signal })
+    const stopped = expect(collecting).rejects.toMatchObject({ code: 'CANCELLED' })
+    await writeFile(join(directory, 'one.txt'), 'one')
+    const { objects } = await add(context, dataset.entry, { paths: [directory] })
+    expect(objects.length).toBe(1)
+    stop.abort()
+    await stopped
+    answer.resolve()
+    expect(await fetching).toBe(0)
+  })
+
+  test('the collector has its turn before all has come, and what has come stays', async () => {
+    const files = await lacking(1_300)
+    const progress: number[] = []
+    const onProgress = ({ done }: { done: number }) => progress.push(done)
+    const fetching = context.keeper.fetchLacking(dataset.replica, { onProgress })
+    await asked.promise
+    const collecting = collect(context)
+    await settledTurns()
+    answer.resolve()
+    await collecting
+    const left = await dataset.replica.log.contents.countLacking()
+    expect(left).toBeGreaterThan(0)
+    expect(left).toBeLessThan(files.length)
+    expect(await fetching).toBe(0)
+    for (const cid of files) expect(await node.files.blocks.has(cid)).toBe(true)
+    expect(progress).toEqual(progress.toSorted((a, b) => a - b))
+    expect(progress.at(-1)).toBe(files.length)
+  })
+
+  test('each file is asked for once, also where the peer has none', async () => {
+    const files = await lacking(1_300)
+    for (const cid of files) await theirs.delete(cid)
+    const fetching = context.keeper.fetchLacking(dataset.replica)
+    await asked.promise
+    const collecting = collect(context)
+    await settledTurns()
+    answer.resolve()
+    await collecting
+    expect(await fetching).toBe(files.length)
   })
 })
 

@@ -1,14 +1,23 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { type LogFilter, readLog, show } from '../../src/api/history.ts'
-import { listOwners } from '../../src/api/owners-list.ts'
-import { objectIdOf, textOfEventId } from '../../src/core/ids.ts'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { type LogFilter, readLog, show } from '../../src/api/history/history.ts'
+import { listOwners } from '../../src/api/datasets/owners-list.ts'
+import type { Operation, Proposal } from '../../src/core/event.ts'
+import {
+  type EventId,
+  hexOf,
+  objectIdOf,
+  textOfEventId,
+  type VersionId,
+} from '../../src/core/ids.ts'
 import { sha256 } from '../../src/crypto.ts'
-import type { LogEntry } from '../../src/api/types.ts'
+import type { Signer } from '../../src/ports.ts'
+import type { LogEntry } from '../../src/contract/api.ts'
 import { makeNode, signerNamed, type TestDataset, type TestNode } from './make-node.ts'
 
 const ada = signerNamed('ada')
 const bob = signerNamed('bob')
 const cleo = signerNamed('cleo')
+const me = { name: 'this node', role: 'admin' as const, publicKey: signerNamed('node').publicKey }
 let node: TestNode
 let dataset: TestDataset
 
@@ -17,6 +26,8 @@ beforeEach(async () => {
   dataset = await node.createDataset('letters', [ada, bob])
 })
 afterEach(() => node.close())
+
+const textToId = (text: string) => hexOf(sha256(new TextEncoder().encode(text))) as EventId
 
 async function logOf(filter?: LogFilter): Promise<LogEntry[]> {
   const entries: LogEntry[] = []
@@ -54,6 +65,74 @@ describe('the log', () => {
     ])
     expect(await linesOf({ limit: 0 })).toEqual([])
     await expect(linesOf({ author: 'x' })).rejects.toMatchObject({ code: 'USAGE' })
+  })
+
+  it('names the object that an annotation or a deletion is about', async () => {
+    const files = [await dataset.file('a.jpg'), await dataset.file('b.jpg')]
+    const created = await dataset.add(ada, ...files)
+    const version = (proposal: Proposal, index = 0) => ({ proposal: proposal.id, index })
+    const waiting = await dataset.create(bob, await dataset.file('c.jpg'))
+    const annotation = (...targets: VersionId[]): Operation => {
+      const inline = new TextEncoder().encode('{}')
+      const value = { type: 'annotation' as const, targets, schema: version(created), inline }
+      return { op: 'create', value: { ...value, sizeBytes: inline.length } }
+    }
+    const both = annotation(version(created), version(created, 1))
+    const made = await dataset.propose(ada, annotation(version(created, 1)), both)
+    await dataset.accept(ada, made)
+    await dataset.propose(ada, both)
+    const undecided = await dataset.propose(bob, annotation(version(waiting)))
+    const nowhere = { proposal: textToId('nowhere'), index: 3 }
+    await dataset.propose(bob, annotation(nowhere))
+    const remove = (proposal: Proposal): Operation => {
+      const object = objectIdOf(version(proposal), sha256)
+      return { op: 'delete', object, base: [version(proposal)] }
+    }
+    for (const proposal of [made, undecided, waiting]) await dataset.propose(bob, remove(proposal))
+    await dataset.accept(ada, await dataset.propose(ada, remove(made)))
+    await dataset.propose(bob, remove(made))
+    expect((await linesOf()).filter((line) => !line.startsWith('accept'))).toEqual([
+      'delete an annotation of b.jpg',
+      'delete an annotation of b.jpg',
+      'delete c.jpg',
+      'delete an annotation of c.jpg',
+      'delete an annotation of b.jpg',
+      'create an annotation',
+      'create an annotation of c.jpg',
+      'create an annotation of a.jpg …',
+      'create an annotation of b.jpg and 1 more',
+      'create c.jpg',
+      'create a.jpg and 1 more',
+      'create dataset letters',
+    ])
+  })
+
+  it('of an author is what keys that begin so signed, and reads nothing else', async () => {
+    const alike = ['u', 'v', 'w', 'x', 'y', 'z'].flatMap((letter) =>
+      Array.from({ length: 60 }, (_, i) => signerNamed(`${letter}${i}`)),
+    )
+    const first = ada.publicKey.slice(0, 1)
+    const others = alike.filter(({ publicKey }) => publicKey.startsWith(first)).slice(0, 17)
+    const [one, two, ...more] = others as [Signer, Signer, ...Signer[]]
+    expect(more).toHaveLength(15)
+    const write = async (...signers: Signer[]) => {
+      for (const signer of signers) await dataset.create(signer, await dataset.file('a.txt'))
+    }
+    const expectSameAsScan = async (author: string) => {
+      const scanned = (await logOf()).filter((entry) => entry.author.startsWith(author))
+      expect(await logOf({ author })).toEqual(scanned)
+      expect(await logOf({ author, limit: 2 })).toEqual(scanned.slice(0, 2))
+    }
+    await write(one, two, cleo, ada, two, one)
+    await expectSameAsScan(first)
+    await expectSameAsScan(one.publicKey)
+    await expectSameAsScan(signerNamed('nobody').publicKey)
+    const read = vi.spyOn(dataset.replica.log, 'blocks')
+    const found = await logOf({ author: one.publicKey })
+    expect(found).toHaveLength(2)
+    expect(read.mock.calls.flatMap(([ids]) => ids)).toHaveLength(2)
+    await write(...more)
+    await expectSameAsScan(first)
   })
 
   it('of an object is the events that made its versions', async () => {
@@ -172,7 +251,7 @@ describe('showing one thing', () => {
 
 describe('the owners', () => {
   const summary = async () =>
-    (await listOwners(dataset.replica)).map(({ key, rank, name, confirmed }) => [
+    (await listOwners({ ...node, me }, dataset.replica)).map(({ key, rank, name, confirmed }) => [
       key,
       rank,
       name,
@@ -191,14 +270,14 @@ describe('the owners', () => {
       [bob.publicKey, 2, undefined, true],
       [cleo.publicKey, 3, 'Cleo', false],
     ])
-    const owners = await listOwners(dataset.replica)
+    const owners = await listOwners({ ...node, me }, dataset.replica)
     expect(owners[2]?.since).toBe(new Date(add.claimedAtMs).toISOString())
     await dataset.accept(cleo, await dataset.create(cleo, await dataset.file('b.txt')))
     expect((await summary())[2]).toEqual([cleo.publicKey, 3, 'Cleo', true])
   })
 
   it('that proposed before they were added are confirmed at once', async () => {
-    await listOwners(dataset.replica)
+    await listOwners({ ...node, me }, dataset.replica)
     await dataset.create(cleo, await dataset.file('a.txt'))
     await dataset.replica.act(ada, { kind: 'add', key: cleo.publicKey })
     expect((await summary())[2]).toEqual([cleo.publicKey, 3, undefined, true])

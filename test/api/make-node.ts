@@ -5,12 +5,14 @@ import { join } from 'node:path'
 import { MemoryLevel } from 'memory-level'
 import { CID } from 'multiformats/cid'
 import { Replicas } from '../../src/api/context.ts'
+import { Incoming } from '../../src/api/objects/incoming.ts'
 import { isRejection } from '../../src/core/errors.ts'
 import { decodeEvent, type Draft } from '../../src/core/event-codec.ts'
 import type { Event, FileValue, Operation, OwnerEvent, Proposal } from '../../src/core/event.ts'
 import { type EventId, founderTenure } from '../../src/core/ids.ts'
-import { nodeCrypto, sha256, signerOf } from '../../src/crypto.ts'
+import { nodeCrypto, sha256, signerOf, systemRandom } from '../../src/crypto.ts'
 import { memoryBlocks } from '../../src/files/blocks.ts'
+import { DiskSpace } from '../../src/files/disk-space.ts'
 import { createFileStore } from '../../src/files/file-store.ts'
 import { Catalog, type CatalogEntry } from '../../src/log/catalog.ts'
 import { checkFormat, type Database } from '../../src/log/database.ts'
@@ -18,6 +20,7 @@ import { HeldFiles } from '../../src/log/held-files.ts'
 import { NodeBlocks } from '../../src/log/node-blocks.ts'
 import type { Clock, Logger, Signer } from '../../src/ports.ts'
 import { type Replica, signDraft } from '../../src/replica/replica.ts'
+import { openUsers } from '../../src/users/user-store.ts'
 
 /** The same key for the same name. */
 export function signerNamed(name: string): Signer {
@@ -59,14 +62,20 @@ export async function makeNode(options: { clock?: Clock } = {}) {
   await checkFormat(db)
   const scratch = await mkdtemp(join(tmpdir(), 'gonk-test-'))
   const catalog = await Catalog.open(db)
+  const clock = options.clock ?? steppingClock()
+  const users = { clock, random: systemRandom, logger: silentLogger }
+  const held = new HeldFiles(db)
+  const space = new DiskSpace(scratch, { reserveBytes: 0 })
   const parts = {
     db,
     catalog,
     nodes: new NodeBlocks(db),
-    held: new HeldFiles(db),
+    held,
+    incoming: new Incoming({ held, clock, space }, { storedBytesMax: 1024 ** 3 }),
     files: createFileStore(memoryBlocks()),
     crypto: nodeCrypto(),
-    clock: options.clock ?? steppingClock(),
+    users: await openUsers(join(scratch, 'users'), users),
+    clock,
     logger: silentLogger,
     scratch,
   }

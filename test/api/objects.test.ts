@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { listObjects, objectInfo, resolveObject } from '../../src/api/objects.ts'
+import { listObjects } from '../../src/api/objects/object-list.ts'
+import { objectInfo, resolveObject } from '../../src/api/objects/objects.ts'
 import { SCHEMA_MEDIA_TYPE } from '../../src/core/event.ts'
 import { objectIdOf } from '../../src/core/ids.ts'
 import { sha256 } from '../../src/crypto.ts'

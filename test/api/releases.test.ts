@@ -1,14 +1,14 @@
 import { readdir } from 'node:fs/promises'
 import { CID } from 'multiformats/cid'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { diff } from '../../src/api/diff.ts'
+import { diff } from '../../src/api/history/diff.ts'
 import {
   auditRelease,
   auditReleases,
   listReleases,
   resolveTag,
   showRelease,
-} from '../../src/api/releases.ts'
+} from '../../src/api/datasets/releases.ts'
 import type { Genesis, OwnerEvent } from '../../src/core/event.ts'
 import { objectIdOf, textOfEventId } from '../../src/core/ids.ts'
 import { sha256 } from '../../src/crypto.ts'
@@ -177,7 +177,9 @@ describe('releases', () => {
 
 describe('the difference of two points', () => {
   const changesOf = async (a: string, b?: string) =>
-    (await diff(node, dataset.replica, a, b)).changes.map(({ name, change }) => `${change} ${name}`)
+    (await diff(node, dataset.replica, { a, b })).changes.map(
+      ({ name, change }) => `${change} ${name}`,
+    )
 
   async function threePoints() {
     const first = await dataset.add(
@@ -209,12 +211,36 @@ describe('the difference of two points', () => {
     expect(await changesOf(v1)).toEqual(['changed a.txt', 'removed d/b', 'added d/c/new'])
     expect(await changesOf('v2')).toEqual(['removed d/b'])
     expect(await changesOf('v1', 'v1')).toEqual([])
-    const { changes } = await diff(node, dataset.replica, 'v1', 'v2')
+    const { changes } = await diff(node, dataset.replica, { a: 'v1', b: 'v2' })
     const [before, after] = [await dataset.file('', 'one'), await dataset.file('', 'two')]
     expect(changes[0]).toMatchObject({
       before: CID.decode(before.content).toString(),
       after: CID.decode(after.content).toString(),
     })
+  })
+
+  it('comes page by page, between the points of the first page', async () => {
+    await threePoints()
+    const pages: string[][] = []
+    let after: string | undefined
+    do {
+      const page = await diff(node, dataset.replica, { a: 'v1', limit: 1, ...(after && { after }) })
+      pages.push(page.changes.map(({ name }) => name))
+      after = page.next
+      // None of the pages shows what comes meanwhile.
+      await dataset.add(ada, await dataset.file(`later-${pages.length}`))
+    } while (after !== undefined)
+    expect(pages.map((names) => names.length)).toEqual([1, 1, 1])
+    expect(pages.flat().sort()).toEqual(['a.txt', 'd/b', 'd/c/new'])
+  })
+
+  it('takes no cursor but its own', async () => {
+    await threePoints()
+    const { next } = await diff(node, dataset.replica, { a: 'v1', b: 'v2', limit: 1 })
+    const other = { a: 'v2', b: 'v1', after: next as string }
+    for (const request of [other, { a: 'v1', after: 'x' }, { a: 'v1', after: '' }]) {
+      await expect(diff(node, dataset.replica, request)).rejects.toMatchObject({ code: 'USAGE' })
+    }
   })
 
   it('is the same when the old trees are not here', async () => {
@@ -232,9 +258,13 @@ describe('the difference of two points', () => {
     const foreign = (await other.replica.snapshot()).root.toString()
     const unknown = CID.decode((await dataset.file('x')).content).toString()
     for (const ref of ['v9', foreign, unknown]) {
-      await expect(diff(node, dataset.replica, ref)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+      await expect(diff(node, dataset.replica, { a: ref })).rejects.toMatchObject({
+        code: 'NOT_FOUND',
+      })
     }
     await dataset.release(ada, 'lie', CID.parse(textOfEventId(dataset.entry.id)))
-    await expect(diff(node, dataset.replica, 'lie')).rejects.toMatchObject({ code: 'BAD_ROOT' })
+    await expect(diff(node, dataset.replica, { a: 'lie' })).rejects.toMatchObject({
+      code: 'BAD_ROOT',
+    })
   })
 })

@@ -1,16 +1,23 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { findReviews, listReviews, parseItems } from '../../src/api/review-queue.ts'
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { NodeContext } from '../../src/api/context.ts'
+import { findReviews, listReviews, parseItems } from '../../src/api/review/review-queue.ts'
 import { objectIdOf, textOfEventId } from '../../src/core/ids.ts'
 import { sha256 } from '../../src/crypto.ts'
-import { makeNode, signerNamed, type TestDataset, type TestNode } from './make-node.ts'
+import { openValidator } from '../../src/validation/validator.ts'
+import { type AnnotationNode, makeAnnotationNode } from './annotation-node.ts'
+import { signerNamed, type TestDataset } from './make-node.ts'
 
 const ada = signerNamed('ada')
 const eve = signerNamed('eve')
-let node: TestNode
+const validator = openValidator()
+let node: AnnotationNode
+let context: NodeContext
 let dataset: TestDataset
 
+afterAll(() => validator.close())
 beforeEach(async () => {
-  node = await makeNode()
+  node = await makeAnnotationNode(validator)
+  context = node.as(ada)
   dataset = await node.createDataset('letters', [ada])
 })
 afterEach(() => node.close())
@@ -23,7 +30,7 @@ describe('the review queue', () => {
     const second = await dataset.create(ada, ...(await files('d.jpg')))
     await dataset.accept(ada, second)
     const third = await dataset.create(ada, ...(await files('e.jpg')))
-    const entries = await listReviews(dataset.replica)
+    const entries = await listReviews(context, dataset.replica)
     expect(entries).toEqual([
       {
         event: textOfEventId(first.id),
@@ -51,18 +58,19 @@ describe('the review queue', () => {
       items: [{ proposal: mixed.id, ranges: [[3, 3]] }],
     })
     const own = await dataset.create(ada, ...(await files('e')))
-    const eventsOf = async (filter: Parameters<typeof listReviews>[1]) =>
-      (await listReviews(dataset.replica, filter)).map(({ event }) => event)
+    const eventsOf = async (filter: Parameters<typeof listReviews>[2]) =>
+      (await listReviews(context, dataset.replica, filter)).map(({ event }) => event)
     const [mixedId, ownId] = [mixed.id, own.id].map(textOfEventId)
     const counts = { pending: 1, accepted: 2, rejected: 1 }
-    expect((await listReviews(dataset.replica))[0]).toMatchObject({ status: counts })
+    expect((await listReviews(context, dataset.replica))[0]).toMatchObject({ status: counts })
     expect(await eventsOf({})).toEqual([mixedId, ownId])
     expect(await eventsOf({ status: 'accepted' })).toEqual([mixedId])
     expect(await eventsOf({ status: 'rejected' })).toEqual([mixedId])
     expect(await eventsOf({ status: 'all' })).toEqual([mixedId, ownId])
     expect(await eventsOf({ author: ada.publicKey })).toEqual([ownId])
+    expect(await eventsOf({ author: 'me' })).toEqual([ownId])
     expect(await eventsOf({ author: eve.publicKey.slice(0, 12), status: 'all' })).toEqual([mixedId])
-    await expect(listReviews(dataset.replica, { author: 'Ada' })).rejects.toMatchObject({
+    await expect(listReviews(context, dataset.replica, { author: 'Ada' })).rejects.toMatchObject({
       code: 'USAGE',
     })
     expect(await findReviews(dataset.replica)).toEqual([
@@ -80,13 +88,13 @@ describe('the review queue', () => {
     const version = { proposal: created.id, index: 0 }
     const object = objectIdOf(version, sha256)
     await dataset.propose(eve, { op: 'delete', object, base: [version] })
-    const [entry] = await listReviews(dataset.replica)
+    const [entry] = await listReviews(context, dataset.replica)
     expect(entry).toMatchObject({ type: 'delete', summary: 'delete we ird.txt' })
   })
 
   it('goes through more proposals than are read at once', async () => {
     for (let i = 0; i < 40; i++) await dataset.create(eve, await dataset.file(`f${i}`))
-    const entries = await listReviews(dataset.replica, { status: 'all' })
+    const entries = await listReviews(context, dataset.replica, { status: 'all' })
     expect(entries.map(({ summary }) => summary)).toEqual(
       [...Array(40).keys()].map((i) => `create f${i}`),
     )

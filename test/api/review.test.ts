@@ -1,12 +1,13 @@
 // Decisions of this node's key over several proposals, and a dataset that two callers begin to follow.
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeEach, expect, test } from 'vitest'
 import type { NodeContext } from '../../src/api/context.ts'
 import { Live } from '../../src/api/live.ts'
-import { review } from '../../src/api/review.ts'
+import { review } from '../../src/api/review/review.ts'
 import { textOfEventId } from '../../src/core/ids.ts'
 import { systemRandom } from '../../src/crypto.ts'
 import type { Clock, Network } from '../../src/ports.ts'
 import { FileKeeper } from '../../src/replica/file-keeper.ts'
+import { openValidator } from '../../src/validation/validator.ts'
 import {
   makeNode,
   signerNamed,
@@ -19,11 +20,13 @@ const F = signerNamed('F')
 const untilAborted: Clock['sleep'] = (_, options) =>
   new Promise((resolve) => options?.signal?.addEventListener('abort', () => resolve()))
 
+const validator = openValidator()
 let node: TestNode
 let context: NodeContext
 let dataset: TestDataset
 let joined: string[]
 
+afterAll(() => validator.close())
 beforeEach(async () => {
   node = await makeNode({ clock: { nowMs: steppingClock().nowMs, sleep: untilAborted } })
   joined = []
@@ -36,7 +39,8 @@ beforeEach(async () => {
     publish: async () => {},
   } as unknown as Network
   const keeper = new FileKeeper({ ...node, network }, { prefetchBytesMax: 0 })
-  context = { ...node, network, keeper, signer: F, random: systemRandom }
+  const me = { name: 'F', role: 'admin' as const, publicKey: F.publicKey }
+  context = { ...node, network, keeper, validator, me, signer: F, random: systemRandom }
   dataset = await node.createDataset('cells', [F])
 })
 

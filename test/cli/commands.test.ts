@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { NodeApi } from '../../src/api/types.ts'
+import type { NodeApi, QueueItem } from '../../src/contract/api.ts'
 import { newConfigText } from '../../src/config.ts'
 import { GonkError } from '../../src/core/errors.ts'
 import { initHome, writeDaemonFile } from '../../src/home.ts'
@@ -17,7 +17,9 @@ async function daemonOf(script: Partial<NodeApi> = {}) {
   const home = await initHome(dir, newConfigText())
   const api = fakeNodeApi(script)
   const logger = createLogger({ level: 'silent' })
-  const server = buildServer(api, { token: 't', hosts: ['127.0.0.1'], version: '1', logger })
+  const door = { authenticate: () => undefined, apiOf: () => api }
+  const options = { token: 't', hosts: ['127.0.0.1'], version: '1', logger }
+  const server = buildServer({ api, door }, options)
   const url = await server.listen({ host: '127.0.0.1', port: 0 })
   onTestFinished(() => server.close())
   await writeDaemonFile(home, { pid: process.pid, url, token: 't' })
@@ -42,7 +44,6 @@ describe('what a command asks of the node', () => {
     ['dataset forget cells', 'forgetDataset', ['cells']],
     ['rm cells a.jpg b.jpg', 'removeObjects', ['cells', ['a.jpg', 'b.jpg']]],
     ['mv cells a.jpg b.jpg', 'renameObject', ['cells', 'a.jpg', 'b.jpg']],
-    ['review list cells', 'listReviews', ['cells', { status: 'pending' }]],
     [
       `review accept cells e1 e2:0-3 --reason fine`,
       'review',
@@ -58,7 +59,6 @@ describe('what a command asks of the node', () => {
     [`owner remove cells ${key}`, 'removeOwner', ['cells', key]],
     ['log cells --limit 5 --object a.jpg', 'log', ['cells', { limit: 5, object: 'a.jpg' }]],
     ['show cells e1', 'show', ['cells', 'e1']],
-    ['diff cells v1', 'diff', ['cells', 'v1', undefined]],
     ['root cells', 'root', ['cells']],
     ['release create cells v1 -m first', 'createRelease', ['cells', 'v1', 'first']],
     ['release list cells', 'listReleases', ['cells']],
@@ -85,6 +85,39 @@ describe('what a command asks of the node', () => {
     expect(() => JSON.parse(stdout)).not.toThrow()
     expect(stdout.trimEnd().split('\n')).toHaveLength(1)
     expect(api.calls).toEqual([{ method, args }])
+  })
+
+  it('diff asks page by page, until there is none left', async () => {
+    const changeOf = (name: string) => ({ name, change: 'added' as const })
+    const { api, run } = await daemonOf({
+      diff: async (_dataset, _a, _b, page) =>
+        page?.after === undefined
+          ? { changes: [changeOf('a'), changeOf('b')], next: 'x' }
+          : { changes: [changeOf('c')] },
+    })
+    const { status, stdout } = await run('diff', 'cells', 'v1', '--json')
+    expect(status).toBe(0)
+    expect(JSON.parse(stdout)).toEqual({ changes: ['a', 'b', 'c'].map(changeOf) })
+    expect(api.calls.map(({ args }) => args)).toEqual([
+      ['cells', 'v1', undefined, { limit: 10_000 }],
+      ['cells', 'v1', undefined, { limit: 10_000, after: 'x' }],
+    ])
+    expect((await run('diff', 'cells', 'v1')).stdout).toBe('+ a\n+ b\n+ c\n')
+  })
+
+  it('review list asks until it has everything', async () => {
+    const status = { pending: 1, accepted: 0, rejected: 0 }
+    const of = { type: 'create', author: key, summary: 's', at: 'now', operations: 1, status }
+    const entries = Array.from({ length: 1_001 }, (_, i) => ({ event: `baf${i}`, ...of }))
+    const { api, run } = await daemonOf({
+      listReviews: async (_dataset, filter) =>
+        filter?.after === undefined ? entries.slice(0, 1_000) : entries.slice(1_000),
+    })
+    expect(JSON.parse((await run('review', 'list', 'cells', '--json')).stdout)).toEqual(entries)
+    expect(api.calls.map(({ args }) => args)).toEqual([
+      ['cells', { status: 'pending' }],
+      ['cells', { status: 'pending', after: 'baf999' }],
+    ])
   })
 
   it('add makes paths absolute and prints warnings on stderr', async () => {
@@ -145,6 +178,60 @@ describe('what a command asks of the node', () => {
     expect(JSON.parse(stdout)).toEqual({ objects: [anObject], error })
   })
 
+  it('review list marks what does not conform, also change by change and over pages', async () => {
+    const entry = {
+      event: 'baf1',
+      type: 'create',
+      author: key,
+      summary: 'create an annotation',
+      at: '2026-01-01T00:00:00.000Z',
+      operations: 2,
+      status: { pending: 2, accepted: 0, rejected: 0 },
+    }
+    const item = (index: number): QueueItem => ({
+      item: `baf1:${index}`,
+      proposal: 'baf1',
+      index,
+      of: 3,
+      kind: 'annotation',
+      op: 'create',
+      status: 'pending',
+      object: key,
+      base: [],
+      stale: false,
+      wouldConflict: index === 1,
+      author: { key, isOwner: false },
+      claimedAt: entry.at,
+      objects: [{ version: 'baf0:0', name: 'cat.jpg' }],
+      validity: { status: index === 0 ? 'invalid' : 'conforms', errors: [] },
+      here: true,
+      canAccept: index > 0,
+      ...(index === 0 && { why: 'NOT_CONFORMING: label is missing' }),
+    })
+    const { run, api } = await daemonOf({
+      listReviews: async () => [{ ...entry, invalid: 1 }, entry],
+      queue: async (_dataset, request) =>
+        request?.after === undefined
+          ? { items: [item(0), item(1)], asOf: 1, next: 'x' }
+          : { items: [item(2)], asOf: 1 },
+    })
+    const [, marked, plain] = (await run('review', 'list', 'cells')).stdout.split('\n')
+    expect(marked).toMatch(/create an annotation {2}1 of it: does not conform$/)
+    expect(plain).toMatch(/create an annotation$/)
+    const lines = (await run('review', 'list', 'cells', '--items')).stdout.trim().split('\n')
+    expect(lines.slice(1)).toEqual([
+      expect.stringMatching(/^baf1:0 .* cat.jpg {2}does not conform; NOT_CONFORMING: label is/),
+      expect.stringMatching(/^baf1:1 .* cat.jpg {2}its name belongs to another object$/),
+      expect.stringMatching(/^baf1:2 .* cat.jpg$/),
+    ])
+    const filter = { status: 'pending', author: 'me' }
+    const options = ['--items', '--author', 'me', '--limit', '1', '--json']
+    const some = await run('review', 'list', 'cells', ...options)
+    expect(api.calls.at(-1)).toEqual({ method: 'queue', args: ['cells', filter] })
+    expect(JSON.parse(some.stdout)).toEqual([item(0)])
+    expect(some.stderr).toContain('there is more')
+  })
+
   it.each([
     ['gonk://ID?root=R', /^gonk-node: no daemon runs.*\n$/],
     ['gonk://ID?root=R&peer=%2Fip4%2F127.0.0.1%2Ftcp%2F1', /^gonk-node: only this machine.*\n$/],
@@ -201,9 +288,10 @@ describe('how a command ends', () => {
     [['dataset', 'create', 'cells', '--threshold', '2']],
     [['dataset', 'create', 'cells', '--threshold', 'x']],
     [['dataset', 'create', 'cells', '--founder', 'AB']],
-    [['owner', 'add', 'cells', 'xyz']],
     [['review', 'accept', 'cells']],
     [['review', 'accept', 'cells', 'e1', '--all']],
+    [['review', 'list', 'cells', '--limit', '5']],
+    [['review', 'list', 'cells', '--items', '--status', 'all']],
     [['add', 'cells', 'x', '--meta', '{']],
     [['ls', 'cells', '--limit', '0']],
     [['help', 'frobnicate']],

@@ -38,6 +38,8 @@ it('defaults listen on this machine only', () => {
     peers: [],
     prefetchBytesMax: 10 * 2 ** 30,
     poolBytesMax: 2 ** 30,
+    storedBytesMax: 10 * 2 ** 30,
+    diskReserveBytes: 2 ** 30,
     logLevel: 'info',
   })
 })
@@ -95,6 +97,16 @@ it.each([
 it.each(['[::1]:5050', 'localhost:0', '0.0.0.0:65535'])('%s is an HTTP address', (text) => {
   expect(settingText(load('', { http: text }).http)).toBe(text)
 })
+
+it.each(['gonk', 'http'] as const)(
+  'a bare port of %s is answered with an address of its own',
+  (name) => {
+    const example = { gonk: '127.0.0.1:5000', http: '127.0.0.1:5050' }[name]
+    expect(() => loadConfig('', { [name]: '7000' })).toThrow(
+      `${name}: "7000" is not HOST:PORT, such as ${example}`,
+    )
+  },
+)
 
 it.each(['5050', '::1:5050', 'a:65536', 'http://a:1', ''])('%j is no HTTP address', (text) => {
   expect(problemsOf(() => load('', { http: text }))).toMatchObject({ code: 'CONFIG' })

@@ -108,7 +108,7 @@ const table: [line: string, shape: unknown][] = [
   ['review reject cells EVENT:0 --reason blurred', { events: [cid], decided: [run] }],
   ['review accept cells --all', { events: [], decided: [] }],
   ['diff cells v1', { changes: [fields({ name: 'c.txt', change: 'added' })] }],
-  ['rm cells a.txt', { events: [cid] }],
+  ['rm cells a.txt', { events: [cid], skipped: 0 }],
   ['mv cells b.txt sub/b.txt', { events: [cid] }],
   ['show cells b.txt', fields({ type: 'object', id: hex, versions: list })],
   ['show cells EVENT:0', fields({ type: 'version', version: text, status: 'pending' })],

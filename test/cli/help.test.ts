@@ -6,8 +6,11 @@ const commands = [
   ...['show', 'diff', 'root', 'clone', 'share', 'checkout', 'verify', 'gc'],
   ...['dataset', 'dataset create', 'dataset list', 'dataset show', 'dataset forget'],
   ...['review', 'review list', 'review accept', 'review reject'],
+  ...['schema', 'schema add', 'schema list', 'schema show', 'schema deprecate', 'schema common'],
+  ...['annotate', 'annotation', 'annotation list', 'annotation show', 'annotation update'],
   ...['owner', 'owner list', 'owner add', 'owner remove'],
   ...['release', 'release create', 'release list', 'release show'],
+  ...['users', 'users add', 'users list', 'users rekey', 'users remove'],
   ...['config', 'config list', 'config get', 'config set'],
 ]
 

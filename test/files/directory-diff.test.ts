@@ -3,7 +3,7 @@ import { CID } from 'multiformats/cid'
 import { describe, expect, test } from 'vitest'
 import { cidOfDigest } from '../../src/core/ids.ts'
 import { sha256 } from '../../src/crypto.ts'
-import { directoryChanges } from '../../src/files/directory-diff.ts'
+import { directoryChanges, type Place } from '../../src/files/directory-diff.ts'
 import { updateDirectory } from '../../src/files/directory.ts'
 
 const RAW = 0x55
@@ -90,6 +90,99 @@ describe('changes between directories', () => {
       }),
       { numRuns: 300 },
     )
+  })
+
+  /** Page by page, each behind the place of the last change of the one before. */
+  async function pagesOf(
+    store: Store,
+    before: CID | undefined,
+    after: CID | undefined,
+    size: number,
+  ) {
+    const paths: string[] = []
+    for (let from: Place | undefined, isMore = true; isMore;) {
+      isMore = false
+      let count = 0
+      for await (const { path, place } of directoryChanges(before, after, store, from)) {
+        isMore = count++ === size
+        if (isMore) break
+        paths.push(path)
+        from = place
+      }
+    }
+    return paths
+  }
+
+  async function pathsOf(store: Store, before: CID | undefined, after: CID | undefined) {
+    const paths: string[] = []
+    for await (const { path } of directoryChanges(before, after, store)) paths.push(path)
+    return paths
+  }
+
+  test('are the same page by page, however large the pages are', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        files,
+        files,
+        fc.integer({ min: 1, max: 5 }),
+        async (before, after, size) => {
+          const store = new Store()
+          const old = await store.directoryOf(before)
+          const now = await store.directoryOf(after)
+          for (const [a, b] of [
+            [old, now],
+            [undefined, now],
+            [old, undefined],
+          ] as const) {
+            expect(await pagesOf(store, a, b, size)).toEqual(await pathsOf(store, a, b))
+          }
+        },
+      ),
+      { numRuns: 200 },
+    )
+  })
+
+  test('go on behind a place of a large directory without reading what is before', async () => {
+    const store = new Store()
+    const few = new Map([...Array(40).keys()].map((i) => [`file number ${i}`, `old ${i}`]))
+    const large = new Map([...Array(8_000).keys()].map((i) => [`file number ${i}`, `${i}`]))
+    const below = new Map([...large].map(([name, text]) => [`sub/dir/${name}`, text]))
+    const [small, now, deep] = [
+      await store.directoryOf(few),
+      await store.directoryOf(large),
+      await store.directoryOf(new Map([...large, ...below])),
+    ]
+    for (const [a, b] of [
+      [undefined, now],
+      [now, undefined],
+      [small, now],
+      [now, deep],
+    ] as const) {
+      expect(await pagesOf(store, a, b, 3_000)).toEqual(await pathsOf(store, a, b))
+    }
+    for (const [a, b] of [
+      [undefined, now],
+      [now, deep],
+    ] as const) {
+      let last: Place = []
+      for await (const { place } of directoryChanges(a, b, store)) last = place
+      store.reads = 0
+      for await (const _ of directoryChanges(a, b, store, last));
+      expect(store.reads).toBeLessThan(12)
+    }
+  })
+
+  test('behind a place that is none are some or none, and no error', async () => {
+    const store = new Store()
+    const now = await store.directoryOf(
+      new Map([
+        ['a/b', 'one'],
+        ['c', 'two'],
+      ]),
+    )
+    for (const from of [['x'], ['a', 'x'], ['a', 'b', 'c', 'd'], ['']]) {
+      for await (const _ of directoryChanges(undefined, now, store, from));
+    }
   })
 
   test('are found in large directories by reading what differs', async () => {

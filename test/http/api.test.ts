@@ -1,87 +1,36 @@
 import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { afterEach, describe, expect, it } from 'vitest'
-import type { FastifyInstance } from 'fastify'
+import { describe, expect, it } from 'vitest'
 import { createClient } from '../../src/client/client.ts'
-import { apiPrefix, pathFields, routes } from '../../src/client/routes.ts'
+import { apiPrefix, pathFields, routes } from '../../src/contract/routes.ts'
 import { GonkError, errorCodes } from '../../src/core/errors.ts'
 import type { ErrorCode } from '../../src/core/errors.ts'
-import { buildServer } from '../../src/http/server.ts'
-import { createLogger } from '../../src/logger.ts'
-import type { NodeApi, Progress } from '../../src/api/types.ts'
+import type { NodeApi, Progress } from '../../src/contract/api.ts'
 import { anObject, fakeNodeApi, untilAborted } from './fake-node-api.ts'
-
-const token = 'secret-token'
-const authorization = `Bearer ${token}`
-const servers: FastifyInstance[] = []
-
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.close()
-})
-
-function serverOf(api: NodeApi, level = 'silent', destination?: { write(line: string): void }) {
-  const logger = createLogger({ level, ...(destination === undefined ? {} : { destination }) })
-  const hosts = ['localhost', '127.0.0.1', '::1']
-  const server = buildServer(api, { token, hosts, version: '1.2.3', logger })
-  servers.push(server)
-  return server
-}
-
-async function clientOf(api: NodeApi): Promise<NodeApi> {
-  const server = serverOf(api)
-  const url = await server.listen({ host: '127.0.0.1', port: 0 })
-  return createClient({ url, token })
-}
-
-/** Arguments for every method, the awkward ones on purpose. */
-const samples: { [Method in keyof NodeApi]: Parameters<NodeApi[Method]> } = {
-  status: [],
-  peers: [],
-  connect: ['/ip4/127.0.0.1/tcp/4050/p2p/12D3KooW'],
-  createDataset: [{ name: 'cells', founders: ['ab'.repeat(32)], threshold: 1 }],
-  listDatasets: [],
-  showDataset: ['cells & more/100%'],
-  forgetDataset: ['cells'],
-  add: ['cells', { paths: ['/tmp/a b', '/tmp/ü'], prefix: 'x', meta: '{"a":1}', accept: true }],
-  removeObjects: ['cells', ['a.jpg', 'b/c.jpg']],
-  renameObject: ['cells', 'a.jpg', 'b.jpg'],
-  listObjects: ['cells@v1', { after: 'a&b=c', limit: 10 }],
-  listReviews: ['cells', { status: 'all', author: 'ab' }],
-  review: [
-    'cells',
-    { verdict: 'accept', items: ['e1:0-3'], all: { status: 'pending', author: 'k' }, reason: 'ok' },
-  ],
-  owners: ['cells'],
-  addOwner: ['cells', 'cd'.repeat(32), 'Ada'],
-  removeOwner: ['cells', 'cd'.repeat(32)],
-  log: ['cells', { limit: 5, author: 'ab', object: 'a.jpg' }],
-  show: ['cells', 'e1:3'],
-  diff: ['cells', 'v1', 'v2'],
-  root: ['cells'],
-  createRelease: ['cells', 'v1/beta', 'first\nrelease'],
-  listReleases: ['cells'],
-  showRelease: ['cells', 'v1/beta $&'],
-  share: ['cells'],
-  clone: [
-    { ref: 'gonk://x?root=y&peer=z', peers: ['/ip4/1.2.3.4/tcp/1'], name: 'n', pinOnly: true },
-  ],
-  checkout: ['cells@v1', '/tmp/out'],
-  verify: ['cells'],
-  gc: [],
-}
+import { bytesOf, collected, samples, someBytes } from './samples.ts'
+import { authorization, clientOf, serverOf, token } from './serve.ts'
 
 describe('every method of the node through server and client', () => {
   it.each(Object.entries(samples))('%s arrives with its arguments', async (name, args) => {
     const api = fakeNodeApi()
     const client = await clientOf(api)
-    const result: unknown = Reflect.apply(client[name as keyof NodeApi], client, args)
-    if (name === 'log') {
-      const entries = []
-      for await (const entry of result as ReturnType<NodeApi['log']>) entries.push(entry)
-      expect(entries).toHaveLength(1)
+    const route = routes[name as keyof NodeApi]
+    const body = route.body === 'bytes' ? [bytesOf(someBytes, someBytes)] : []
+    const result: unknown = Reflect.apply(client[name as keyof NodeApi], client, [...args, ...body])
+    if (route.answer === 'list') {
+      expect(await collected(result as ReturnType<NodeApi['log']>)).toHaveLength(1)
+    } else if (route.answer === 'events') {
+      const events = result as AsyncGenerator<{ seq: number }>
+      expect((await events.next()).value).toMatchObject({ seq: 3 })
+      await expect(events.next()).rejects.toMatchObject({ code: 'NO_PEER' })
+    } else if (route.answer === 'content') {
+      const content = await (result as ReturnType<NodeApi['content']>)
+      expect(content).toMatchObject({ name: 'cells/ü "1".jpg', size: 10, mediaType: 'image/jpeg' })
+      expect(Buffer.concat(await collected(content.read())).toString()).toBe('0123456789')
     } else expect(await result).toEqual({ ok: true })
-    expect(api.calls).toEqual([{ method: name, args }])
+    const sent = route.body === 'bytes' ? { body: '01234567890123456789' } : {}
+    expect(api.calls[0]).toEqual({ method: name, args, ...sent })
   })
 
   it('optional arguments may be left out', async () => {
@@ -92,7 +41,7 @@ describe('every method of the node through server and client', () => {
     await client.listObjects('cells')
     await client.addOwner('cells', 'cd'.repeat(32))
     expect(api.calls.map((call) => call.args)).toEqual([
-      ['cells', 'v1', undefined],
+      ['cells', 'v1', undefined, {}],
       ['cells', {}],
       ['cells', {}],
       ['cells', 'cd'.repeat(32), undefined],
@@ -187,7 +136,8 @@ describe('errors', () => {
   it('an unexpected failure is INTERNAL and logged with its stack', async () => {
     const lines: string[] = []
     const api = fakeNodeApi({ root: () => Promise.reject(new RangeError('boom')) })
-    const server = serverOf(api, 'info', { write: (line) => lines.push(line) })
+    const destination = { write: (line: string) => lines.push(line) }
+    const server = serverOf(api, { level: 'info', destination })
     const url = `${apiPrefix}/datasets/cells/root`
     const response = await server.inject({ url, headers: { authorization } })
     expect(response.json()).toMatchObject({ code: 'INTERNAL', status: 500, detail: 'boom' })
@@ -208,6 +158,53 @@ describe('errors', () => {
     const response = await serverOf(api).inject({ method: 'POST', url, headers, payload })
     expect(response.json()).toMatchObject({ code: 'USAGE', status: 400 })
     expect(api.calls).toEqual([])
+  })
+
+  it.each([
+    ['too deep', '['.repeat(1_000_000), 'TOO_LARGE'],
+    ['too deep within a field', `{"name":${'['.repeat(200)}${']'.repeat(200)}}`, 'TOO_LARGE'],
+    ['deep in a string only', `{"name":"${'['.repeat(2_000)}\\"{"}`, undefined],
+    ['no JSON', '{"name":', 'USAGE'],
+    ['no object', '[1]', 'USAGE'],
+    ['not even a value', 'null', 'USAGE'],
+    ['not UTF-8', Buffer.from([0x22, 0xff, 0x22]), 'USAGE'],
+    ['a prototype', '{"name":"a","__proto__":{"x":1}}', 'USAGE'],
+  ])('a body that is %s', async (_what, payload, code) => {
+    const api = fakeNodeApi()
+    const headers = { authorization, 'content-type': 'application/json' }
+    const url = `${apiPrefix}/datasets`
+    const response = await serverOf(api).inject({ method: 'POST', url, headers, payload })
+    expect(response.json().code).toBe(code)
+    expect(response.statusCode).toBe(
+      code === undefined ? 201 : errorCodes[code as ErrorCode].status,
+    )
+    expect(api.calls).toHaveLength(code === undefined ? 1 : 0)
+  })
+
+  it('a body may be as large as its route says', async () => {
+    const payload = { annotations: [{ objects: ['a'], schema: 's', text: 'x'.repeat(9 << 20) }] }
+    const headers = { authorization }
+    const server = serverOf(fakeNodeApi())
+    const ask = (url: string, body: object) =>
+      server.inject({ method: 'POST', url: apiPrefix + url, headers, payload: body })
+    expect((await ask('/datasets/cells/annotations', payload)).statusCode).toBe(201)
+    expect((await ask('/datasets/cells/proposals', payload)).json().code).toBe('TOO_LARGE')
+    const [annotation] = payload.annotations
+    if (annotation !== undefined) annotation.text = 'x'.repeat(routes.annotate.bodyBytesMax ?? 0)
+    expect((await ask('/datasets/cells/annotations', payload)).json().code).toBe('TOO_LARGE')
+  })
+
+  it('a body that does not arrive is a TIMEOUT, and the connection ends', async () => {
+    const server = serverOf(fakeNodeApi(), { patience: { bodyMs: 50, lingerMs: 50 } })
+    await server.listen({ host: '127.0.0.1', port: 0 })
+    const socket = connect((server.server.address() as AddressInfo).port, '127.0.0.1')
+    socket.write(
+      `POST ${apiPrefix}/datasets HTTP/1.1\r\nHost: localhost\r\nx-api-key: ${token}\r\n` +
+        'Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{"name":',
+    )
+    const answer = (await socket.toArray()).join('')
+    expect(answer).toMatch(/^HTTP\/1\.1 408 /)
+    expect(JSON.parse(answer.split('\r\n\r\n')[1] ?? '')).toMatchObject({ code: 'TIMEOUT' })
   })
 
   it('broken JSON is USAGE and a body beyond the limit TOO_LARGE', async () => {
@@ -247,7 +244,8 @@ describe('errors', () => {
 
   it('a token is never logged, wherever it was put', async () => {
     const lines: string[] = []
-    const server = serverOf(fakeNodeApi(), 'trace', { write: (line) => lines.push(line) })
+    const destination = { write: (line: string) => lines.push(line) }
+    const server = serverOf(fakeNodeApi(), { level: 'trace', destination })
     for (const path of ['/status', '/none', '/datasets/x/log']) {
       const url = `${apiPrefix}${path}?token=${token}`
       await server.inject({ url, headers: { authorization } })

@@ -1,11 +1,13 @@
 // What is published: the tarball, unpacked where nothing of the repository is, with the one
 // dependency it names.
-import { execFile } from 'node:child_process'
+import { execFile, spawn, type StdioOptions } from 'node:child_process'
+import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, readFile, rm, stat, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { promisify } from 'node:util'
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest'
 
 const run = promisify(execFile)
 const repository = new URL('../..', import.meta.url).pathname
@@ -39,7 +41,7 @@ const launched = async (...args: string[]) => {
 }
 
 it('the package needs nothing but the compiled LevelDB, and is small', async () => {
-  expect(Object.keys(manifest['dependencies'] as object)).toEqual(['classic-level'])
+  expect(Object.keys(manifest['dependencies'] as object)).toEqual(['classic-level', 'typebox'])
   expect(manifest).not.toHaveProperty('devDependencies')
   expect(manifest).not.toHaveProperty('scripts')
   expect(manifest['engines']).toEqual({ node: '>=24' })
@@ -66,10 +68,51 @@ it('the installed command works on a real home', async () => {
 })
 
 it('the client is a module of its own without dependencies', async () => {
+  const bare = join(work, 'bare', 'node_modules')
+  await mkdir(bare, { recursive: true })
+  await cp(installed, join(bare, 'gonk-node'), { recursive: true })
   const script = "import('gonk-node/client').then((m) => console.log(typeof m.createClient))"
-  const { stdout } = await run(process.execPath, ['-e', script], { cwd: work })
+  const { stdout } = await run(process.execPath, ['-e', script], { cwd: join(work, 'bare') })
   expect(stdout).toBe('function\n')
 })
+
+it('the installed daemon answers the installed client, and shows its documentation', async () => {
+  const { url, token } = await startedDaemon()
+  const script = `import { createClient } from 'gonk-node/client'
+    const client = createClient(${JSON.stringify({ url, token })})
+    console.log((await client.me()).role, (await client.status()).version)`
+  const inline = ['--input-type=module', '-e', script]
+  const { stdout } = await run(process.execPath, inline, { cwd: work })
+  expect(stdout).toBe(`admin ${String(manifest['version'])}\n`)
+
+  const get = async (name: string) => {
+    const response = await fetch(url + name)
+    expect(response.status, name).toBe(200)
+    return response.text()
+  }
+  expect(await get('/docs/')).toContain('swagger-ui-bundle.js')
+  expect(await get('/docs/swagger-ui-bundle.js')).toContain('SwaggerUIBundle')
+  expect(await get('/docs/swagger-ui.css')).toContain('.swagger-ui')
+  expect(JSON.parse(await get('/openapi.json'))).toMatchObject({
+    openapi: '3.1.0',
+    info: { version: manifest['version'] },
+  })
+})
+
+/** Ends with the test. */
+async function startedDaemon(): Promise<{ url: string; token: string }> {
+  const home = join(work, 'daemon')
+  const free = ['--http', '127.0.0.1:0', '--listen', '/ip4/127.0.0.1/tcp/0']
+  const command = [join(installed, 'bin/gonk-node.js'), 'start', '--home', home, '--json', ...free]
+  const stdio: StdioOptions = ['ignore', 'pipe', 'inherit']
+  const daemon = spawn(process.execPath, command, { cwd: work, stdio })
+  onTestFinished(async () => {
+    daemon.kill('SIGTERM')
+    if (daemon.exitCode === null) await once(daemon, 'exit')
+  })
+  await once(daemon.stdout as Readable, 'data')
+  return JSON.parse(await readFile(join(home, 'daemon.json'), 'utf8')) as never
+}
 
 it('publint finds nothing wrong', async () => {
   const { stdout } = await run(process.execPath, [
