@@ -1,11 +1,13 @@
-// `kill -9` at random moments while files are added, events are followed and datasets are cloned.
+// `kill -9` at random moments while files are added, events are followed, datasets are cloned and users
+// work over HTTP.
 // What was acknowledged is there after a plain start, and the nodes end up with one root.
 // GONK_CRASH_ROUNDS: how many (default 50). GONK_SEED: the seed of an earlier run.
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import type { NodeApi } from '../../src/api/types.ts'
+import { createClient } from '../../src/client/client.ts'
+import type { NodeApi } from '../../src/contract/api.ts'
 import { type TestNode, until, World } from '../node/daemon.ts'
 import { bytesOf, digestsOf, writeFiles } from '../node/folders.ts'
 import { type Random, randomFrom } from './random.ts'
@@ -14,10 +16,10 @@ const rounds = Number(process.env['GONK_CRASH_ROUNDS'] ?? 50)
 const seed = Number(process.env['GONK_SEED'] ?? Date.now() % 1_000_000)
 /** Then new homes are made, so that a round stays short. */
 const ROUNDS_PER_WORLD = 12
-const KILL_WITHIN_MS = { add: 1_200, follow: 1_200, clone: 600 } as const
+const KILL_WITHIN_MS = { add: 1_200, follow: 1_200, clone: 600, serve: 1_200 } as const
 const SYNC_WITHIN_MS = 30_000
 
-const kinds = ['add', 'follow', 'clone'] as const
+const kinds = ['add', 'follow', 'clone', 'serve'] as const
 type Kind = (typeof kinds)[number]
 
 interface Round {
@@ -73,6 +75,8 @@ class Crashes {
   readonly #proposed: Record<string, Uint8Array> = {}
   /** Events that a node said it has stored. */
   readonly #acknowledged = new Map<TestNode, Set<string>>()
+  /** API keys by user of A. */
+  readonly #keys = new Map<string, string>()
   #batches = 0
 
   private constructor(random: Random, world: World) {
@@ -88,6 +92,8 @@ class Crashes {
     await Promise.all([a.start(), b.start()])
     const { root } = await a.api.createDataset({ name: 'cells' })
     await b.api.clone({ ref: root, peers: [a.address] })
+    await a.api.addSchema('cells', { name: 'schema-any', document: '{}', accept: true })
+    await crashes.#addBatch(a, true)
     return crashes
   }
 
@@ -98,7 +104,9 @@ class Crashes {
   async round(kind: Kind): Promise<Round> {
     const round = { kind, killedAfterMs: 0, acknowledged: 0, readyMs: 0, equalMs: 0 }
     const before = this.#countAcknowledged()
-    const run = { add: this.#add, follow: this.#follow, clone: this.#clone }[kind]
+    const run = { add: this.#add, follow: this.#follow, clone: this.#clone, serve: this.#serve }[
+      kind
+    ]
     await run.call(this, round)
     round.acknowledged = this.#countAcknowledged() - before
     await this.#check(this.#a)
@@ -143,6 +151,17 @@ class Crashes {
     expect(await c.api.verify('cells')).toMatchObject({ ok: true, problems: [] })
     await c.daemon.kill()
     await rm(c.home, { recursive: true })
+  }
+
+  /** A dies while users of it upload and annotate, and it decides on that. */
+  async #serve(round: Round): Promise<void> {
+    await this.#killWhile(round, this.#a, () => this.#serveUser())
+    await this.#startAgain(round, this.#a, this.#b)
+    for (const [name, apiKey] of this.#keys) {
+      const api = createClient({ url: this.#a.daemon.ready.url, apiKey })
+      expect(await api.me()).toMatchObject({ name, role: 'member' })
+    }
+    await this.#agree(round, this.#b)
   }
 
   // -------------------------------------------------------------- parts of a round
@@ -197,6 +216,26 @@ class Crashes {
     Object.assign(accept ? this.#accepted : this.#proposed, files)
   }
 
+  /** All that one new user does: each step is acknowledged before the next one. */
+  async #serveUser(): Promise<void> {
+    const { api, daemon } = this.#a
+    const name = `user-${this.#batches++}`
+    const { apiKey } = await api.addUser({ name })
+    this.#keys.set(name, apiKey)
+    const user = createClient({ url: daemon.ready.url, apiKey })
+    const bytes = bytesOf(`${seed} ${name}`, this.#random.integer(300_000))
+    const uploaded = await user.upload('cells', { name }, once(bytes))
+    this.#acknowledge(this.#a, uploaded.events)
+    const objects = uploaded.objects.map(({ version }) => version)
+    const item = { objects, schema: 'schema-any', value: { name } }
+    const annotated = await user.annotate('cells', { annotations: [item] })
+    this.#acknowledge(this.#a, annotated.events)
+    const items = [...uploaded.events, ...annotated.events].map((event) => ({ item: `${event}:0` }))
+    const decided = await api.decide('cells', { decisions: [{ verdict: 'accept', items }] })
+    this.#acknowledge(this.#a, decided.events)
+    this.#accepted[name] = bytes
+  }
+
   /** What B proposed and A has: A fetches it from B, whatever B lived through. */
   async #acceptAll(): Promise<void> {
     const proposed = this.#acknowledged.get(this.#b) ?? new Set()
@@ -234,6 +273,10 @@ class Crashes {
     expect(found).toMatchObject(await digestsOf(dir))
     await rm(out, { recursive: true })
   }
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
 }
 
 async function eventsOf(api: NodeApi): Promise<Set<string>> {

@@ -9,7 +9,7 @@ import type {
   ReviewEntry,
   RootInfo,
   VerifyResult,
-} from '../../src/api/types.ts'
+} from '../../src/contract/api.ts'
 import { aWorld, until, type World } from './daemon.ts'
 import { bytesOf, digestsOf, variedFiles, writeFiles } from './folders.ts'
 

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { CID } from 'multiformats/cid'
 import { onTestFinished } from 'vitest'
-import type { NodeApi } from '../../src/api/types.ts'
+import type { NodeApi } from '../../src/contract/api.ts'
 import { cidOfEventId, type DatasetId, type EventId, eventIdOfText } from '../../src/core/ids.ts'
 import { sha256 } from '../../src/crypto.ts'
 import { createNetwork, type Libp2pNetwork } from '../../src/network/libp2p-network.ts'

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { CloneResult, Progress } from '../../src/api/types.ts'
+import type { CloneResult, Progress } from '../../src/contract/api.ts'
 import { addressOf, aMirror, blockOf, datasetIdOf } from './bad-peer.ts'
 import { type TestNode, until, World } from './daemon.ts'
 import { manyFiles, writeFiles } from './folders.ts'

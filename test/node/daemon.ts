@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { onTestFinished } from 'vitest'
-import type { NodeApi } from '../../src/api/types.ts'
+import type { NodeApi, Role, UserWithKey } from '../../src/contract/api.ts'
 import { createClient } from '../../src/client/client.ts'
 import type { Ready } from '../../src/daemon.ts'
 import { readDaemonFile } from '../../src/home.ts'
@@ -78,13 +78,27 @@ export class Daemon {
   /** Its HTTP API, for looking without the cost of a process. */
   readonly api: NodeApi
   readonly child: ChildProcess
+  /** All it wrote, on stdout too. */
+  readonly written: () => string
   readonly #stderr: () => string
 
-  constructor(child: ChildProcess, ready: Ready, api: NodeApi, stderr: () => string) {
+  constructor(
+    child: ChildProcess,
+    ready: Ready,
+    api: NodeApi,
+    texts: { readonly stdout: () => string; readonly stderr: () => string },
+  ) {
     this.child = child
     this.ready = ready
     this.api = api
-    this.#stderr = stderr
+    this.#stderr = texts.stderr
+    this.written = () => texts.stdout() + texts.stderr()
+  }
+
+  /** `http://HOST:PORT` of the Gonk dialect, where it was started with `--gonk`. */
+  get gonkUrl(): string {
+    if (this.ready.gonk === undefined) throw new Error('it was started without --gonk')
+    return `http://${this.ready.gonk}`
   }
 
   /** Its first address, with /p2p/ID. */
@@ -140,6 +154,11 @@ function lineOf(text: string): LogLine {
   } catch {
     return { level: 'text', msg: text }
   }
+}
+
+export interface TestUser extends UserWithKey {
+  /** Of the daemon that runs now. */
+  readonly api: () => NodeApi
 }
 
 /** One home, and what runs on it. */
@@ -198,7 +217,9 @@ export class TestNode {
   async start(args: readonly string[] = [], env: Record<string, string> = {}): Promise<Daemon> {
     const begun = ['--home', this.home, '--json', 'start', ...FREE_PORTS, ...args]
     const child = this.#world.spawn(begun, env)
+    let stdout = ''
     let stderr = ''
+    child.stdout?.setEncoding('utf8').on('data', (piece: string) => (stdout += piece))
     child.stderr?.setEncoding('utf8').on('data', (piece: string) => (stderr += piece))
     const ended = once(child, 'close').then(() => undefined)
     const lines = createInterface(child.stdout as NonNullable<typeof child.stdout>)
@@ -209,8 +230,16 @@ export class TestNode {
       throw new Error(`${this.name} did not start: ${stderr}`)
     }
     const parsed = JSON.parse(String(line[0])) as Ready
-    this.#daemon = new Daemon(child, parsed, createClient(file), () => stderr)
+    const texts = { stdout: () => stdout, stderr: () => stderr }
+    this.#daemon = new Daemon(child, parsed, createClient(file), texts)
     return this.#daemon
+  }
+
+  /** A user made as people make them, and the API of the daemon on that user's behalf. */
+  async user(name: string, role: Role = 'member'): Promise<TestUser> {
+    const made = await this.json<UserWithKey>('users', 'add', name, '--role', role)
+    const api = () => createClient({ url: this.daemon.ready.url, apiKey: made.apiKey })
+    return { ...made, api }
   }
 }
 

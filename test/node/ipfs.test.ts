@@ -18,7 +18,7 @@ import type { BlockCodec } from 'multiformats/codecs/interface'
 import * as raw from 'multiformats/codecs/raw'
 import { sha256 } from 'multiformats/hashes/sha2'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { ObjectInfo } from '../../src/api/types.ts'
+import type { ObjectInfo } from '../../src/contract/api.ts'
 import { type TestNode, World } from './daemon.ts'
 import { bytesOf, manyFiles, writeFiles } from './folders.ts'
 

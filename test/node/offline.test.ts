@@ -1,7 +1,7 @@
 // Two nodes that work apart and then meet.
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
-import type { AddResult } from '../../src/api/types.ts'
+import type { AddResult } from '../../src/contract/api.ts'
 import { aWorld, until } from './daemon.ts'
 import { manyFiles, writeFiles } from './folders.ts'
 

@@ -1,6 +1,6 @@
 // A peer that is cut off goes on by itself, and all agree when the cable is back.
 import { beforeAll, expect, it, onTestFinished } from 'vitest'
-import type { AddResult, VerifyResult } from '../../src/api/types.ts'
+import type { AddResult, VerifyResult } from '../../src/contract/api.ts'
 import { until } from '../node/daemon.ts'
 import {
   contributorA,

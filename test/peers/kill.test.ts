@@ -1,6 +1,6 @@
 // kill -9 of a peer while it fetches a large change. It is started again, and that is all.
 import { beforeAll, expect, it } from 'vitest'
-import type { VerifyResult } from '../../src/api/types.ts'
+import type { VerifyResult } from '../../src/contract/api.ts'
 import { until } from '../node/daemon.ts'
 import {
   contributorB,

@@ -2,7 +2,7 @@
 // it, and what happens to machines: a pulled cable, a kill, a start.
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import type { DatasetInfo, NodeStatus, ReviewEntry, RootInfo } from '../../src/api/types.ts'
+import type { DatasetInfo, NodeStatus, ReviewEntry, RootInfo } from '../../src/contract/api.ts'
 import { until } from '../node/daemon.ts'
 
 const run = promisify(execFile)

@@ -1,6 +1,6 @@
 // What people on four machines do with one dataset.
 import { beforeAll, describe, expect, it } from 'vitest'
-import type { AddResult, CloneResult, VerifyResult } from '../../src/api/types.ts'
+import type { AddResult, CloneResult, VerifyResult } from '../../src/contract/api.ts'
 import { until } from '../node/daemon.ts'
 import {
   contributorA,
