@@ -1,4 +1,4 @@
-// Doing several asynchronous things at once, within bounds and in order.
+// Doing several asynchronous things at once, within bounds and in order, or group by group.
 import { GonkError } from '../core/errors.ts'
 
 export interface ConcurrencyBounds<T> {
@@ -54,4 +54,19 @@ export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted !== true) return
   if (signal.reason instanceof GonkError) throw signal.reason
   throw new GonkError('CANCELLED', 'stopped before it was done', { cause: signal.reason })
+}
+
+/** Groups of `size` items, in order; the last one may be smaller. */
+export async function* inGroups<T>(
+  items: AsyncIterable<T>,
+  size: number,
+): AsyncGenerator<T[], void, undefined> {
+  let group: T[] = []
+  for await (const item of items) {
+    group.push(item)
+    if (group.length < size) continue
+    yield group
+    group = []
+  }
+  if (group.length > 0) yield group
 }

@@ -3,6 +3,7 @@ import { bytesOfHex, type EventId } from '../core/ids.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { StateJournalEntry } from './derive.ts'
 import { type EventJournalEntry, noTrees } from './publish.ts'
+import { inGroups } from '../files/concurrent.ts'
 
 /** The number after the last entry of each journal. */
 export interface JournalNumbers {
@@ -40,23 +41,12 @@ async function journal(
   return number
 }
 
-async function* batches<T>(items: AsyncIterable<T>): AsyncGenerator<T[]> {
-  let batch: T[] = []
-  for await (const item of items) {
-    batch.push(item)
-    if (batch.length < ENTRIES_AT_ONCE) continue
-    yield batch
-    batch = []
-  }
-  if (batch.length > 0) yield batch
-}
-
 async function* eventEntries(log: DatasetLog): AsyncGenerator<EventJournalEntry> {
   const none = { owner: [], proposals: 0, poolIn: [], poolOut: [] }
-  for await (const batch of batches(log.byDepth())) {
+  for await (const batch of inGroups(log.byDepth(), ENTRIES_AT_ONCE)) {
     yield { ...none, owner: batch.map(({ id }) => bytesOfHex(id)) }
   }
-  for await (const batch of batches(log.allProposals())) {
+  for await (const batch of inGroups(log.allProposals(), ENTRIES_AT_ONCE)) {
     const idsOf = (isNamed: boolean): EventId[] =>
       batch.filter(([, { named }]) => named === isNamed).map(([id]) => id)
     const owner = idsOf(true).map(bytesOfHex)
@@ -65,14 +55,14 @@ async function* eventEntries(log: DatasetLog): AsyncGenerator<EventJournalEntry>
 }
 
 async function* objectEntries(log: DatasetLog): AsyncGenerator<StateJournalEntry> {
-  for await (const batch of batches(log.objects())) {
+  for await (const batch of inGroups(log.objects(), ENTRIES_AT_ONCE)) {
     yield { objects: batch.map(([id]) => bytesOfHex(id)), names: [] }
   }
 }
 
 async function* nameEntries(log: DatasetLog): AsyncGenerator<StateJournalEntry> {
   for (const space of ['file', 'schema'] as const) {
-    for await (const batch of batches(log.names.claims(space))) {
+    for await (const batch of inGroups(log.names.claims(space), ENTRIES_AT_ONCE)) {
       const names = [...new Set(batch.map(({ name }) => name))]
       yield { objects: [], names: names.map((name) => [space, name]) }
     }

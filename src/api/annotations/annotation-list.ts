@@ -12,6 +12,7 @@ import { type Annotation, AnnotationInfos, annotationsOf } from './annotation-in
 import { resolveAnnotated } from './annotation-targets.ts'
 import { resolveSchema } from './schema-lookup.ts'
 import { decisionOn, ProposalReader, valueOf, versionsOf } from '../objects/versions.ts'
+import { inGroups } from '../../files/concurrent.ts'
 
 const PAGE_DEFAULT = 200
 const PAGE_MAX = 1_000
@@ -59,7 +60,7 @@ export async function listAnnotations(
   let last: Place | undefined
   let looked = 0
   let isMore = false
-  for await (const batch of inBatches(candidates, Math.min(ROWS_AT_ONCE, limit + 1))) {
+  for await (const batch of inGroups(candidates, Math.min(ROWS_AT_ONCE, limit + 1))) {
     throwIfAborted(signal)
     const ids = batch.flatMap(({ object, version }) =>
       (places.get(object) ?? versionKey(version)) === versionKey(version) ? [object] : [],
@@ -212,17 +213,6 @@ async function* operationsByStatus(
       yield { place, object, version: { proposal, index } }
     }
   }
-}
-
-async function* inBatches<T>(items: AsyncIterable<T>, size: number): AsyncIterable<T[]> {
-  let batch: T[] = []
-  for await (const item of items) {
-    batch.push(item)
-    if (batch.length < size) continue
-    yield batch
-    batch = []
-  }
-  if (batch.length > 0) yield batch
 }
 
 const cursorOf = ({ list, arrival, index }: Place): string => `${list}.${arrival}.${index}`

@@ -10,6 +10,7 @@ import type { AbortOptions } from '../../ports.ts'
 import type { Replica } from '../../replica/replica.ts'
 import { lastFileOf, objectInfo, objectInfoOf, originalOf, proposedInfo, rowOf } from './objects.ts'
 import type { ObjectFilter, ObjectInfo, ObjectPage } from '../../contract/api.ts'
+import { inGroups } from '../../files/concurrent.ts'
 
 const PAGE_OBJECTS = 200
 const PAGE_OBJECTS_MAX = 1_000
@@ -55,7 +56,7 @@ async function listByName(
   let last: NameClaim | undefined
   let looked = 0
   const claims = claimsFrom(replica.log, filter.prefix ?? '', filter.after)
-  for await (const some of inChunks(claims, Math.min(limit + 1, PAGE_OBJECTS))) {
+  for await (const some of inGroups(claims, Math.min(limit + 1, PAGE_OBJECTS))) {
     throwIfAborted(signal)
     const infos = await infosOf(replica, some)
     for (const [i, info] of infos.entries()) {
@@ -111,17 +112,6 @@ function nameCursor(last: NameClaim, more: NameClaim): string {
 /** Sorts as claims on one name do. */
 function placeOf(claim: NameClaim): string {
   return hexOf(claim.date) + claim.object
-}
-
-async function* inChunks<T>(items: AsyncIterable<T>, size: number): AsyncGenerator<T[]> {
-  let chunk: T[] = []
-  for await (const item of items) {
-    chunk.push(item)
-    if (chunk.length < size) continue
-    yield chunk
-    chunk = []
-  }
-  if (chunk.length > 0) yield chunk
 }
 
 // ---------------------------------------------------------------- by arrival

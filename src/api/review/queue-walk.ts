@@ -13,6 +13,7 @@ import type { Replica } from '../../replica/replica.ts'
 import type { ItemKind, QueueFilter } from '../../contract/api.ts'
 import { lastFileOf, rowOf } from '../objects/objects.ts'
 import { readProposals } from '../resolve.ts'
+import { inGroups } from '../../files/concurrent.ts'
 
 export const itemKinds = ['object', 'schema', 'annotation', 'removal'] as const
 
@@ -65,7 +66,7 @@ export async function* walk(replica: Replica, request: WalkRequest): AsyncIterab
   const matcher = await matcherOf(replica, filter)
   const status = filter.status ?? 'pending'
   let atOnce = 1
-  for await (const candidates of batchesOf(sourceOf(log, request, from), ROWS_PER_READ)) {
+  for await (const candidates of inGroups(sourceOf(log, request, from), ROWS_PER_READ)) {
     const rows = await log.proposals(candidates.map(({ id }) => id))
     const known = candidates.flatMap((candidate, i) => {
       const row = rows[i]
@@ -178,17 +179,6 @@ async function* merged(
   }
 }
 
-async function* batchesOf<T>(items: AsyncIterable<T>, size: number): AsyncIterable<T[]> {
-  let batch: T[] = []
-  for await (const item of items) {
-    batch.push(item)
-    if (batch.length < size) continue
-    yield batch
-    batch = []
-  }
-  if (batch.length > 0) yield batch
-}
-
 // ---------------------------------------------------------------- what passes
 
 interface Matcher {
@@ -272,7 +262,7 @@ async function versionsOfSchema({ log }: Replica, name: string): Promise<Set<Ver
     }
   }
   const pending = log.history.byStatus('schema', 'pending', { limit: SCHEMA_VERSIONS_MAX })
-  for await (const ids of batchesOf(pending, PROPOSALS_PER_READ)) {
+  for await (const ids of inGroups(pending, PROPOSALS_PER_READ)) {
     const proposals = await readProposals(
       log,
       ids.map(([, id]) => id),

@@ -16,6 +16,7 @@ import { openRuns, operationsOf, type Run, type Selected } from './review-batch.
 import { proposalTypeOf, summaryOfProposal } from '../history/summary.ts'
 import { timeText } from '../text.ts'
 import type { ReviewEntry, ReviewFilter, ReviewListFilter } from '../../contract/api.ts'
+import { inGroups } from '../../files/concurrent.ts'
 
 type Status = keyof ReviewEntry['status']
 
@@ -106,7 +107,7 @@ async function* found(
   from = 0,
 ): AsyncIterable<{ entry: ReviewEntry; selected: Selected }> {
   const { log } = replica
-  for await (const batch of batchesOf(matching(log, filter, from), PROPOSALS_PER_READ)) {
+  for await (const batch of inGroups(matching(log, filter, from), PROPOSALS_PER_READ)) {
     const proposals = await readProposals(
       log,
       batch.map(([id]) => id),
@@ -143,7 +144,7 @@ async function* matching(
     })
   }
   const ids = status === 'pending' ? log.pending({ from }) : arrivalsOf(log, from)
-  for await (const batch of batchesOf(ids, ROWS_PER_READ)) {
+  for await (const batch of inGroups(ids, ROWS_PER_READ)) {
     const rows = await log.proposals(batch)
     for (const [i, id] of batch.entries()) {
       const row = rows[i]
@@ -155,17 +156,6 @@ async function* matching(
 
 async function* arrivalsOf(log: DatasetLog, from: number): AsyncIterable<EventId> {
   for await (const [, id] of log.arrivals(from)) yield id
-}
-
-async function* batchesOf<T>(items: AsyncIterable<T>, size: number): AsyncIterable<T[]> {
-  let batch: T[] = []
-  for await (const item of items) {
-    batch.push(item)
-    if (batch.length < size) continue
-    yield batch
-    batch = []
-  }
-  if (batch.length > 0) yield batch
 }
 
 export async function entryOf(
