@@ -254,11 +254,15 @@ export class GonkLog {
     return [put(key, encodeRow(place)), put(this.#claimKey('claimed', claim, text))]
   }
 
-  /** Versions that hold a content or have a name, oldest first. */
-  async *claims(claim: Claim, text: string): AsyncIterable<Place> {
+  /** Versions that hold a content, have a name, or count among those of a thing; oldest first. */
+  async *claims(
+    claim: Claim,
+    text: string,
+    options: { reverse?: boolean } = {},
+  ): AsyncIterable<Place> {
     // Mostly nobody: to find that out by walking costs several times as much.
     if (this.#rows.get(this.#claimKey('claimed', claim, text)) === undefined) return
-    for await (const [, value] of this.#walk(this.#claimKey('claims', claim, text))) {
+    for await (const [, value] of this.#walk(this.#claimKey('claims', claim, text), options)) {
       yield decodeRow<Place>(value)
     }
   }
@@ -275,15 +279,16 @@ export class GonkLog {
     return put(this.#key('parked', hex(awaited), u64(number), tie), encodeRow(what))
   }
 
-  /** What waits for an object, a version or a proposal, oldest first, and how to end that. */
-  async parked(awaited: string): Promise<{ what: Parked; end: Write }[]> {
+  /**
+   * What waits for an object, a version or a proposal now, oldest first, and how to end that. Strangers
+   * decide how much that is.
+   */
+  async *parked(awaited: string): AsyncIterable<{ what: Parked; end: Write }> {
     const prefix = this.#key('parked', hex(awaited))
-    const found: { what: Parked; end: Write }[] = []
     for await (const [rest, value] of this.#walk(prefix)) {
       if (rest.length !== 12) continue
-      found.push({ what: decodeRow<Parked>(value), end: del(concat(prefix, rest)) })
+      yield { what: decodeRow<Parked>(value), end: del(concat(prefix, rest)) }
     }
-    return found
   }
 
   digest(content: Uint8Array): Promise<Uint8Array | undefined> {

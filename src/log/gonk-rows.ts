@@ -86,4 +86,5 @@ export type Parked =
   | { readonly operation: VersionId }
   | { readonly review: EventId; readonly item: number; readonly arrival: number }
 
-export type Claim = 'hash' | 'name' | 'any name'
+/** `version`: of a thing by its uuid. */
+export type Claim = 'hash' | 'name' | 'any name' | 'version'

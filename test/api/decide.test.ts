@@ -295,6 +295,19 @@ describe('an idempotency key', () => {
     expect(await eventsOf(reopened)).toBe(count)
   })
 
+  it('asked again by somebody who hung up before is answered all the same', async () => {
+    const proposal = await dataset.create(eve, ...(await files('a', 'b')))
+    const request = { ...accept(text(proposal)), idempotencyKey: 'k' }
+    const hungUp = new AbortController()
+    const first = decide(context, dataset.replica, request, { signal: hungUp.signal })
+    const again = [1, 2].map(() => decide(context, dataset.replica, request))
+    hungUp.abort()
+    await expect(first).rejects.toMatchObject({ code: 'CANCELLED' })
+    const [one, other] = await Promise.all(again)
+    expect(outcomes(one as NonNullable<typeof one>)).toEqual(['decided'])
+    expect(other).toEqual(one)
+  })
+
   it('is of one user, for a week, and not of what failed', async () => {
     const shared = await node.createDataset('shared', [ada, eve])
     const proposal = await shared.create(eve, await shared.file('a'), await shared.file('b'))

@@ -1,7 +1,9 @@
 // What the dialect tells of events that did not come through it: of other nodes, in any order, and by
 // strangers, who claim nothing and stand in nobody's way.
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { NodeContext } from '../../src/api/context.ts'
 import { listEvents, listWith } from '../../src/api/gonk/reading.ts'
+import { review } from '../../src/api/gonk/reviewing.ts'
 import { checkDeletable, checkSchemaName, checkUnique, latestOf } from '../../src/api/gonk/rules.ts'
 import type { GonkStatus } from '../../src/api/gonk/types.ts'
 import { uuidOfObject } from '../../src/api/gonk/uuids.ts'
@@ -168,18 +170,62 @@ describe('events in another order', () => {
   })
 
   test('a decision that is struck is none, though its event stays', async () => {
-    const { id: added } = await dataset.replica.act(owner, { kind: 'add', key: second.publicKey })
-    const proposal = await dataset.create(stranger, await dataset.file('a'))
-    await dataset.accept(second, proposal)
+    const { proposal, strike } = await toBeStruck()
     expect(await listed(view, 'accepted')).toHaveLength(1)
-    const parent = await readEvent(dataset.replica.log, added)
-    const body = { kind: 'remove' as const, key: second.publicKey }
-    await dataset.forge(owner, { parents: [parent], founder: 0, body })
+    await strike()
     expect(await listed(view, 'accepted')).toEqual([])
     expect(await listed(view, 'pending')).toHaveLength(1)
     expect(await typesOf(view)).toContain('ReviewAcceptEvent')
+    // It may be decided again.
+    const context = { ...node, signer: owner } as unknown as NodeContext
+    const { uuid = '' } = (await view.log.operation(version(proposal))) ?? {}
+    await review(context, view, uuid, 'reject')
+    expect(await listed(view, 'rejected')).toHaveLength(1)
+    expect((await typesOf(view)).at(-1)).toBe('ReviewRejectEvent')
+    await expect(review(context, view, uuid, 'accept')).rejects.toThrow('event already reviewed')
+  })
+
+  test('a decision that is struck while it is told is none', async () => {
+    await view.catchUp()
+    const { strike } = await toBeStruck()
+    const { log } = dataset.replica
+    const voids = log.voids.bind(log)
+    vi.spyOn(log, 'voids').mockImplementationOnce(async () => {
+      await strike()
+      return voids()
+    })
+    await view.catchUp()
+    expect(await listed(view, 'accepted')).toEqual([])
+    expect(await listed(view, 'pending')).toHaveLength(1)
+  })
+
+  test('many deletions that wait for one object cost one look at their proposal', async () => {
+    const created = await dataset.create(owner, await dataset.file('a'))
+    const removal = { op: 'delete' as const, object: idOf(created), base: [version(created)] }
+    const removals = await fromPeer(stranger, Array<Operation>(50).fill(removal))
+    const there = await copy()
+    await send(there.replica, [removals.id])
+    expect(await typesOf(there.view)).toEqual(['OwnerAddEvent'])
+    const read = vi.spyOn(there.replica, 'proposal')
+    await send(there.replica, [created.id])
+    await there.view.catchUp()
+    expect((await there.view.log.tail()).seq).toBe(52)
+    expect(read).toHaveBeenCalledTimes(1)
   })
 })
+
+/** A stranger's file that a second owner has accepted, and what makes that be struck. */
+async function toBeStruck() {
+  const { id: added } = await dataset.replica.act(owner, { kind: 'add', key: second.publicKey })
+  const proposal = await dataset.create(stranger, await dataset.file('a'))
+  await dataset.accept(second, proposal)
+  const parent = await readEvent(dataset.replica.log, added)
+  const body = { kind: 'remove' as const, key: second.publicKey }
+  return {
+    proposal,
+    strike: () => dataset.forge(owner, { parents: [parent], founder: 0, body }),
+  }
+}
 
 describe('strangers', () => {
   test('do not take contents, names or deletions from others', async () => {
@@ -216,7 +262,10 @@ describe('strangers', () => {
     await view.catchUp()
     const found = await view.find('object', uuid, 'Object')
     expect(found.thing.versions).toBe(2)
+    const walk = vi.spyOn(view.log, 'versionsOf')
+    const look = vi.spyOn(view.log, 'version')
     expect((await latestOf(view, found)).id).toEqual(version(created))
+    expect([walk.mock.calls, look.mock.calls.length]).toEqual([[], 1])
   })
 
   test('claim nothing by labels; owners say whose events they carry over', async () => {

@@ -92,6 +92,18 @@ describe('an import from Gonk', () => {
     await fc.assert(property, { numRuns: 25 })
   })
 
+  test('that is asked for twice at once is done once', async () => {
+    const model = new GonkModel('twice')
+    for (let n = 0; n < 5; n++) model.object({ text: `bird ${n}` })
+    model.acceptAll()
+    const path = await folderOf(model, 'files')
+    const dataset = await datasetFor(ada)
+    const run = () => importGonk(node.as(ada), dataset.entry, path)
+    const results = await Promise.all([run(), run()])
+    expect(results.map(({ counts }) => counts['known']).sort()).toEqual([0, 5])
+    expect(await valuesIn(dataset)).toHaveLength(5)
+  })
+
   test('goes on where it was cut off, with the same result', async () => {
     const property = fc.asyncProperty(steps, fc.nat({ max: 12 }), async (moves, signatures) => {
       const model = new GonkModel()

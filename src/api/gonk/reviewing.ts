@@ -49,12 +49,14 @@ async function openOperation(view: View, uuid: string) {
   if (id === undefined || operation === undefined) {
     throw broken('review on non object or annotation event')
   }
-  const isReviewed = operation.verdict !== undefined || (await isDecided(view, id))
-  if (isReviewed) throw broken('event already reviewed')
+  if (await isDecided(view, id)) throw broken('event already reviewed')
   return { id, operation }
 }
 
-/** Asked of what is told from: a review of a moment ago may not be told yet. */
+/**
+ * Asked of what is told from: a review of a moment ago may not be told yet, and one that was told may
+ * be struck.
+ */
 async function isDecided({ replica }: View, { proposal, index }: VersionId): Promise<boolean> {
   const row = await replica.log.proposal(proposal)
   return row !== undefined && statusAt(row, index) !== 'pending'

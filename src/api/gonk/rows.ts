@@ -48,7 +48,9 @@ export function versionWrites(
     writes.push(log.setListed(thing.kind, status, listed, true))
   }
   const didCount = before !== undefined && counts(before)
-  if (thing.kind === 'annotation' || didCount === counts(after)) return writes
+  if (didCount === counts(after)) return writes
+  writes.push(...log.setClaim('version', place.uuid, listed, !didCount))
+  if (thing.kind === 'annotation') return writes
   writes.push(...log.setClaim('hash', String(after.body['hash']), listed, !didCount))
   if (thing.name !== undefined && place.version === 0) {
     writes.push(...log.setClaim('name', thing.name, listed, !didCount))

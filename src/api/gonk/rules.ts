@@ -3,9 +3,8 @@
 import { GonkError } from '../../core/errors.ts'
 import { namePathProblem } from '../../core/names.ts'
 import { limits } from '../../core/limits.ts'
-import type { GonkVersionRow } from '../../log/gonk-log.ts'
+import type { GonkLog, GonkVersionRow } from '../../log/gonk-log.ts'
 import type { NodeContext } from '../context.ts'
-import { counts } from './rows.ts'
 import type { Identifier } from './types.ts'
 import { broken, type Found, type View } from './view.ts'
 
@@ -66,22 +65,26 @@ export async function checkSchemaName({ log }: View, name: string): Promise<void
 
 /** The newest version that counts; else the newest at all. */
 export async function latestOf({ log }: View, { uuid }: Found): Promise<GonkVersionRow> {
-  let newest: GonkVersionRow | undefined
-  for await (const [, row] of log.versionsOf(uuid)) {
-    if (counts(row)) return row
-    newest ??= row
-  }
-  return newest as GonkVersionRow
+  return newestOf(log, uuid, () => true)
 }
 
 /** What an update builds on: the newest version that counts and was not rejected. */
 export async function baseOf({ log }: View, { uuid }: Found): Promise<GonkVersionRow> {
-  let newest: GonkVersionRow | undefined
-  for await (const [, row] of log.versionsOf(uuid)) {
-    if (counts(row) && row.status !== 'rejected') return row
-    newest ??= row
+  return newestOf(log, uuid, ({ status }) => status !== 'rejected')
+}
+
+/** Looks at those that count only: of the others, strangers decide how many there are. */
+async function newestOf(
+  log: GonkLog,
+  uuid: string,
+  isMeant: (row: GonkVersionRow) => boolean,
+): Promise<GonkVersionRow> {
+  for await (const place of log.claims('version', uuid, { reverse: true })) {
+    const row = await log.version(place)
+    if (row !== undefined && isMeant(row)) return row
   }
-  return newest as GonkVersionRow
+  const { versions = 1 } = (await log.thing(uuid)) ?? {}
+  return (await log.version({ uuid, version: versions - 1 })) as GonkVersionRow
 }
 
 export function checkChanged({ body }: GonkVersionRow, hashes: readonly unknown[]): void {

@@ -144,6 +144,10 @@ export async function tellStrikes(telling: Telling): Promise<Write[]> {
   const { log, replica } = telling
   const [was, is] = await Promise.all([log.voids(), replica.log.voids()])
   const changed = [...was, ...is].filter((id) => was.has(id) !== is.has(id))
+  if (changed.length === 0) return []
+  // What struck them may have come just now: it is derived first, and the rows at hand are older.
+  await replica.settled()
+  telling.rows.clear()
   for (const event of await readEvents(replica.log, changed)) {
     if (event?.family !== 'owner' || !isReview(event)) continue
     for (const { proposal } of event.body.items) await refresh(telling, proposal)

@@ -193,10 +193,13 @@ async function tellProposal(telling: Telling, proposal: Proposal): Promise<void>
 async function tellParked(telling: Telling, awaited: string): Promise<void> {
   const { log, line, replica } = telling
   if (line.parked === 0) return
-  for (const { what, end } of await log.parked(awaited)) {
+  // Those of one proposal wait one after the other: it is read once.
+  let proposal: Proposal | undefined
+  for await (const { what, end } of log.parked(awaited)) {
     if ('operation' in what) {
       const { proposal: id, index } = what.operation
-      const [proposal, row] = [await replica.proposal(id), await rowOf(telling, id)]
+      if (proposal?.id !== id) proposal = await replica.proposal(id)
+      const row = await rowOf(telling, id)
       const next = proposal && row ? await tellOperation(telling, proposal, row, index) : []
       for (const other of next) await tellParked(telling, other)
     } else await tellParkedReview(telling, awaited, what)

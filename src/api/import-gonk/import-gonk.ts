@@ -13,6 +13,7 @@ import {
 import { readEvents } from '../../importers/gonk/record-keeper.ts'
 import { throwIfAborted } from '../../files/concurrent.ts'
 import type { CatalogEntry } from '../../log/catalog.ts'
+import { Mutex } from '../../replica/mutex.ts'
 import type { Replica } from '../../replica/replica.ts'
 import type { ImportResult, ProgressOptions } from '../../contract/api.ts'
 import type { NodeContext } from '../context.ts'
@@ -31,6 +32,9 @@ import { inReviews, type Selected, signReview } from '../review/review-batch.ts'
  */
 const STEPS_AT_ONCE = 2_000
 
+/** One import at a time into a dataset: what another one signs meanwhile would be signed twice. */
+const turns = new WeakMap<Replica, Mutex>()
+
 /**
  * Throws NOT_OWNER; NOT_FOUND and AMBIGUOUS for the folder; BAD_EVENT, BAD_BLOCK, NOT_HERE and
  * TOO_LARGE for what is in it, with nothing signed; DISK, LOCKED, CANCELLED.
@@ -45,6 +49,17 @@ export async function importGonk(
   const replica = await context.replicas.get(entry.id)
   requireOwner(context, replica)
   const folder = await GonkFolder.find(path)
+  const turn = turns.get(replica) ?? new Mutex()
+  turns.set(replica, turn)
+  return turn.run(() => importFolder(context, replica, folder, options))
+}
+
+async function importFolder(
+  context: NodeContext,
+  replica: Replica,
+  folder: GonkFolder,
+  options: ProgressOptions,
+): Promise<ImportResult> {
   const history = await readHistory(chained(context, readEvents(folder), options))
   const imported = await findImported(context, replica, history)
   const known = imported.places.size

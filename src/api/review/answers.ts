@@ -48,16 +48,19 @@ export interface Asked {
 
 /**
  * What was answered when this key came first, else what `answer` gives, which is on disk before it is
- * given back. One call at a time for each key: others wait for it. A failure is not remembered.
+ * given back. One call at a time for each key: others wait for it, and do without it when it is
+ * cancelled. A failure is not remembered.
  * Throws EXISTS when the key stands for another request.
  * @param answer JSON without undefined.
  */
 export async function answerOnce<T>(
-  { clock }: { readonly clock: Clock },
+  needs: { readonly clock: Clock },
   replica: Replica,
-  { publicKey, key, request }: Asked,
+  asked: Asked,
   answer: () => Promise<T>,
 ): Promise<T> {
+  const { clock } = needs
+  const { publicKey, key, request } = asked
   const id = digestOf([publicKey, key])
   const digest = digestOf(request)
   const memory = memories.get(replica) ?? { underWay: new Map(), mutex: new Mutex() }
@@ -65,7 +68,11 @@ export async function answerOnce<T>(
   const before = memory.underWay.get(id)
   if (before !== undefined) {
     requireSame(before.request, digest)
-    return before.answer as Promise<T>
+    return (before.answer as Promise<T>).catch((error: unknown) => {
+      // Whoever came first has hung up: that says nothing of who asks now.
+      if (!(error instanceof GonkError) || error.code !== 'CANCELLED') throw error
+      return answerOnce(needs, replica, asked, answer)
+    })
   }
   const given = (async () => {
     const stored = await storedAnswer<T>(replica.log, id, clock.nowMs())
