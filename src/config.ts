@@ -3,7 +3,7 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { multiaddr } from '@multiformats/multiaddr'
-import { isNode, parseDocument } from 'yaml'
+import { type Document, isNode, parseDocument } from 'yaml'
 import { GonkError } from './core/errors.ts'
 
 export const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
@@ -129,6 +129,7 @@ export const settings: Readonly<Record<SettingName, Setting>> = {
 }
 
 const names = Object.keys(settings).filter(isSettingName)
+const YAML = { logLevel: 'error' } as const
 
 export type Source = 'default' | 'file' | 'environment' | 'flag'
 
@@ -210,20 +211,26 @@ export function withSetting(text: string, name: string, values: readonly string[
     })
   }
   // A setting that is only there as a comment keeps its place below its explanation.
-  const uncommented = text.replace(new RegExp(`^# ?${setting}:.*$`, 'm'), `${setting}: x`)
-  const document = parseDocument(new RegExp(`^${setting}:`, 'm').test(text) ? text : uncommented)
-  if (document.errors[0] !== undefined) {
-    const hint = `correct ${placeOf.file}`
-    throw new GonkError('CONFIG', yamlProblem(document.errors[0]), { hint })
-  }
-  const before = document.get(setting, true)
+  const isThere = new RegExp(`^${setting}:`, 'm').test(text)
+  const comment = new RegExp(`^# ?${setting}:.*$`, 'm')
+  const document = parseDocument(isThere ? text : text.replace(comment, `${setting}: x`), YAML)
   const number = typeof settings[setting].preset === 'number' ? Number(value) : value
-  const after = document.createNode(number, { flow: true })
-  if (isNode(before)) Object.assign(after, { comment: before.comment ?? null })
-  document.set(setting, after)
-  const changed = document.toString({ lineWidth: 0 })
+  const changed = textWith(document, setting, number)
   loadConfig(changed, {}, {})
   return changed
+}
+
+function textWith(document: Document, name: string, value: unknown): string {
+  try {
+    if (document.errors[0] !== undefined) throw document.errors[0]
+    const before = document.get(name, true)
+    const after = document.createNode(value, { flow: true })
+    if (isNode(before)) Object.assign(after, { comment: before.comment ?? null })
+    document.set(name, after)
+    return document.toString({ lineWidth: 0 })
+  } catch (error) {
+    throw new GonkError('CONFIG', yamlProblem(error as Error), { hint: `correct ${placeOf.file}` })
+  }
 }
 
 /** @returns the name when it is one of a setting. Throws CONFIG. */
@@ -265,10 +272,7 @@ function isSettingName(name: string): name is SettingName {
 }
 
 function parseFile(text: string, problems: string[]): Record<string, unknown> {
-  const document = parseDocument(text)
-  for (const error of document.errors) problems.push(yamlProblem(error))
-  if (document.errors.length > 0) return {}
-  const value: unknown = document.toJS() ?? {}
+  const value = valueOf(parseDocument(text, YAML), problems)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     problems.push('config.yaml: must be a map of settings')
     return {}
@@ -277,6 +281,17 @@ function parseFile(text: string, problems: string[]): Record<string, unknown> {
     if (!isSettingName(key)) problems.push(`${key}: there is no such setting`)
   }
   return { ...value }
+}
+
+/** Aliases are followed only here: some lead nowhere, and some to far too much. */
+function valueOf(document: Document, problems: string[]): unknown {
+  problems.push(...document.errors.map(yamlProblem))
+  try {
+    if (document.errors.length === 0) return document.toJS() ?? {}
+  } catch (error) {
+    problems.push(yamlProblem(error as Error))
+  }
+  return {}
 }
 
 /** Without the picture of the place below the message. */

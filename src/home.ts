@@ -56,23 +56,31 @@ export async function initHome(path: string, config: string): Promise<Home> {
     const entries = await readdir(dir)
     if (entries.includes('identity.json'))
       throw new GonkError('HOME_EXISTS', `${dir} is a home already`)
+    if (entries.includes('restore.partial')) {
+      throw new GonkError('HOME_EXISTS', `a restore into ${dir} was cut off`, {
+        hint: 'repeat `gonk-node restore`, or choose another --home',
+      })
+    }
     const foreign = entries.find((name) => !harmless.test(name))
     if (foreign !== undefined) {
       throw new GonkError('HOME_EXISTS', `${dir} is not empty: it holds ${foreign}`)
     }
     await chmod(dir, 0o700)
     if (!entries.includes('config.yaml')) await writePrivateFile(configFileOf(dir), config)
-    const seeds = { authorSeed: randomBytes(SEED_BYTES), peerSeed: randomBytes(SEED_BYTES) }
-    await writePrivateFile(
-      identityFile(dir),
-      jsonText({
-        format: FORMAT,
-        authorSeed: seeds.authorSeed.toString('hex'),
-        peerSeed: seeds.peerSeed.toString('hex'),
-      }),
-    )
-    return homeOf(dir, seeds.authorSeed, seeds.peerSeed)
+    return newHomeIn(dir)
   })
+}
+
+/** Gives a folder new keys, which make it a home. Throws DISK. */
+export async function newHomeIn(dir: string): Promise<Home> {
+  const seeds = { authorSeed: randomBytes(SEED_BYTES), peerSeed: randomBytes(SEED_BYTES) }
+  const identity = {
+    format: FORMAT,
+    authorSeed: seeds.authorSeed.toString('hex'),
+    peerSeed: seeds.peerSeed.toString('hex'),
+  }
+  await onDisk(dir, () => writePrivateFile(identityFile(dir), jsonText(identity)))
+  return homeOf(dir, seeds.authorSeed, seeds.peerSeed)
 }
 
 /** Reads a home's keys. Throws HOME_MISSING, HOME_FORMAT, HOME_DAMAGED, DISK. */

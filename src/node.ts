@@ -23,9 +23,10 @@ import { openHelia } from './files/helia.ts'
 import type { Home } from './home.ts'
 import type { PublicKey } from './core/ids.ts'
 import { Catalog } from './log/catalog.ts'
-import { openDatabase } from './log/database.ts'
+import { type Database, openDatabase } from './log/database.ts'
 import { HeldFiles } from './log/held-files.ts'
 import { NodeBlocks } from './log/node-blocks.ts'
+import { restoreCatalog, salvage, type Salvaged } from './log/salvage.ts'
 import { isStrayStreamError } from './network/failures.ts'
 import { createNetwork } from './network/libp2p-network.ts'
 import type { Logger, Signer } from './ports.ts'
@@ -80,6 +81,7 @@ export async function openNode(
   })
   const validator = openValidator()
   stack.defer(() => validator.close())
+  await afterLosses(db, logger)
   const catalog = await Catalog.open(db)
   await dropUnborn(catalog)
   const nodes = new NodeBlocks(db)
@@ -146,7 +148,7 @@ export async function openNode(
   if (listen) clones.resume(await live.followAll())
   const disposables = stack.move()
   const contextOf = (me: Me): NodeContext => ({ ...context, me, signer: signerFor(me, users) })
-  const options = { clones, isDaemon: listen, nodeKey: home.publicKey }
+  const options = { clones, isDaemon: listen, home }
   const apiOf = (mine: NodeContext) => createNodeApi(mine, live, options)
   const apis = new Map<string, NodeApi>()
   return {
@@ -174,6 +176,20 @@ export async function openNode(
     followGonk: () => views.follow(),
     close: () => disposables.disposeAsync(),
   }
+}
+
+/** Where writes were lost that came before others that were not, rows contradict each other. */
+async function afterLosses(db: Database, logger: Logger): Promise<void> {
+  const lostBytes = db.health?.lostBytes ?? 0
+  if (lostBytes === 0) return
+  const { found } = await restoreCatalog(db, nodeCrypto().sha256)
+  const fields = { code: 'HOME_DAMAGED', lostBytes, found }
+  logger.error(fields, 'some of the last writes cannot be read: all rows are made again')
+}
+
+/** Makes a home that {@link openNode} cannot open readable again, as far as it can be. Then repair all. */
+export async function repairHome(home: Home): Promise<Salvaged> {
+  return salvage(join(home.dir, 'log'), nodeCrypto().sha256)
 }
 
 /** Signs only when it must: a user whose key is sealed may still read. */

@@ -2,6 +2,7 @@
 // bytes.
 import { createHash } from 'node:crypto'
 import type {
+  CheckpointBody,
   FileValue,
   Genesis,
   Operation,
@@ -22,7 +23,6 @@ import {
   type TenureId,
   type VersionId,
 } from '../src/core/ids.ts'
-import type { OwnerHeader } from '../src/core/state.ts'
 
 export const sha256: Sha256 = (bytes) => new Uint8Array(createHash('sha256').update(bytes).digest())
 
@@ -33,10 +33,7 @@ export function keyNamed(name: string): PublicKey {
   return idOf(`key ${name}`) as PublicKey
 }
 
-export function headerOf({ id, kind, tenure, depth, parents, body }: OwnerEvent): OwnerHeader {
-  const keyed = body.kind === 'add' || body.kind === 'remove'
-  return { id, kind, tenure, depth, parents, ...(keyed && { key: body.key }) }
-}
+export { headerOf } from '../src/core/owner-header.ts'
 
 export function isOwnerEvent(event: Event): event is OwnerEvent {
   return event.family === 'owner'
@@ -64,6 +61,9 @@ export interface History {
   accept(by: By, items: Items, ...parents: Parent[]): OwnerEvent
   reject(by: By, items: Items, ...parents: Parent[]): OwnerEvent
   release(by: By, tag: string, ...parents: Parent[]): OwnerEvent
+  endorse(by: By, operation: OwnerEvent, ...parents: Parent[]): OwnerEvent
+  policy(by: By, kReview: number, ...parents: Parent[]): OwnerEvent
+  vote(by: By, checkpoint: CheckpointBody, ...parents: Parent[]): OwnerEvent
   /** An event that only acknowledges. */
   noop(by: By, ...parents: Parent[]): OwnerEvent
   write(tenure: TenureId, author: PublicKey, body: OwnerBody, parents: Parent[]): OwnerEvent
@@ -73,15 +73,19 @@ export interface History {
 export type Items = Proposal | ReviewItem[]
 
 /** A dataset with these founders, most senior first. `salt` changes every id, and so every tie. */
-export function history(founders: readonly string[], salt = ''): History {
+export function history(
+  founders: readonly string[],
+  salt = '',
+  { kOwner = 1, kReview = 1 } = {},
+): History {
   const genesis: Genesis = {
     ...signedBy(keyNamed(founders[0] ?? '')),
     id: idOf(`genesis ${founders.join(' ')} ${salt}`) as EventId,
     family: 'genesis',
     kind: 'genesis',
     founders: founders.map(keyNamed),
-    kOwner: 1,
-    kReview: 1,
+    kOwner,
+    kReview,
   }
   const events: Event[] = []
   const heads = new Set<Parent>()
@@ -138,6 +142,10 @@ export function history(founders: readonly string[], salt = ''): History {
     reject: (who, items, ...parents) => review('reject', who, items, parents),
     release: (who, tag, ...parents) =>
       by(who, { kind: 'release', tag, root: cidBytesOf(genesis.id) }, parents),
+    endorse: (who, operation, ...parents) =>
+      by(who, { kind: 'endorse', operation: operation.id }, parents),
+    vote: (who, checkpoint, ...parents) => by(who, { kind: 'cp', checkpoint }, parents),
+    policy: (who, asked, ...parents) => by(who, { kind: 'policy', kReview: asked }, parents),
     noop: (who, ...parents) => by(who, { kind: 'unknown' }, parents),
     propose: (...operations) => {
       const proposal: Proposal = {

@@ -18,7 +18,9 @@ import type {
   Signer,
 } from '../ports.ts'
 import type { FileKeeper } from '../replica/file-keeper.ts'
-import { type Origin, Replica } from '../replica/replica.ts'
+import { openWhole, rebuild, type RebuildOptions, type Rebuilt } from '../replica/repair.ts'
+import type { Origin, Replica } from '../replica/replica.ts'
+import { tellOfSelfForks } from '../replica/self-forks.ts'
 import type { Users } from '../users/users.ts'
 import type { Incoming } from './objects/incoming.ts'
 
@@ -60,6 +62,7 @@ export class Replicas {
   readonly #open = new Map<DatasetId, Promise<Replica>>()
   readonly #listeners = new Set<StoredListener>()
   readonly #needs: ReplicasNeeds
+  readonly #healed = new Set<DatasetId>()
 
   constructor(needs: ReplicasNeeds) {
     this.#needs = needs
@@ -71,8 +74,16 @@ export class Replicas {
     if (open) return open
     const entry = this.#needs.catalog.get(id)
     if (!entry) throw new GonkError('NOT_FOUND', `no dataset ${textOfEventId(id)}`)
-    const log = this.#needs.catalog.logOf(entry)
-    const replica = Replica.open({ ...this.#needs, log }).then((opened) => {
+    return this.#hold(id, this.#openWhole(entry))
+  }
+
+  #openWhole(entry: CatalogEntry): Promise<Replica> {
+    const onSelfForks = tellOfSelfForks(this.#needs.logger, entry.id)
+    return openWhole({ ...this.#needs, onSelfForks }, entry, this.#healed)
+  }
+
+  #hold(id: DatasetId, opening: Promise<Replica>): Promise<Replica> {
+    const replica = opening.then((opened) => {
       opened.onStored((events, origin) => {
         for (const listener of this.#listeners) listener(opened, events, origin)
       })
@@ -81,6 +92,22 @@ export class Replicas {
     this.#open.set(id, replica)
     replica.catch(() => this.#open.delete(id))
     return replica
+  }
+
+  /** Closes the dataset, makes all of its rows again, and opens it: who asks for it meanwhile waits. */
+  async rebuild(id: DatasetId, options: RebuildOptions = {}): Promise<Rebuilt> {
+    const { promise, resolve, reject } = Promise.withResolvers<Rebuilt>()
+    promise.catch(() => {})
+    const before = this.#open.get(id)
+    const opening = async () => {
+      await before?.then((replica) => replica.close()).catch(() => {})
+      const { catalog } = this.#needs
+      const entryOf = () => resolveDataset(catalog, textOfEventId(id))
+      await rebuild(this.#needs, entryOf(), options).then(resolve, reject)
+      return this.#openWhole(entryOf())
+    }
+    await this.#hold(id, opening())
+    return promise
   }
 
   /** Told after each commit of any dataset, also of those that come later. */

@@ -1,10 +1,13 @@
 // What a running node does by itself: answers peers, follows its datasets, fetches their files.
 import type { CID } from 'multiformats/cid'
 import { GonkError } from '../core/errors.ts'
-import { type DatasetId, type EventId, hexOf, textOfEventId } from '../core/ids.ts'
+import { cidBytesOf, type DatasetId, type EventId, hexOf, textOfEventId } from '../core/ids.ts'
 import type { NetworkHandlers, PeerId } from '../ports.ts'
 import { encodeGossip, gossipOf } from '../replica/gossip-messages.ts'
 import { Mutex } from '../replica/mutex.ts'
+import type { RootAlarm } from '../replica/canary.ts'
+import type { Source } from '../replica/pool.ts'
+import { RepairLoop } from '../replica/repair-loop.ts'
 import type { Replica } from '../replica/replica.ts'
 import { SyncLoop } from '../replica/sync-loop.ts'
 import { createSyncServer, type SyncSource } from '../replica/sync-server.ts'
@@ -19,6 +22,7 @@ import type { ProgressOptions } from '../contract/api.ts'
 interface Shared {
   readonly replica: Replica
   readonly source: SyncSource
+  readonly repairs: RepairLoop
   /** Absent for a pinned root, which asks for nothing. */
   readonly loop?: SyncLoop
 }
@@ -61,18 +65,19 @@ export class Live {
   /** Shares a dataset with peers and, unless it is pinned, follows it. */
   async follow(id: DatasetId): Promise<void> {
     if (this.#shared.has(id)) return
-    const { catalog, network, crypto, nodes, replicas } = this.#context
+    const { catalog, network, crypto, nodes, replicas, logger } = this.#context
     const replica = await replicas.get(id)
     // Meanwhile another call may have come first, or the dataset be forgotten.
     if (this.#shared.has(id) || catalog.get(id) === undefined) return
     const source = syncSourceOf(replica, nodes, crypto.sha256)
+    const repairs = new RepairLoop({ replica, network, crypto, logger })
     if (catalog.get(id)?.pinnedRoot !== undefined) {
-      this.#shared.set(id, { replica, source })
+      this.#shared.set(id, { replica, source, repairs })
       network.join(id)
       return
     }
     const loop = this.#loopOf(replica, source)
-    this.#shared.set(id, { replica, source, loop })
+    this.#shared.set(id, { replica, source, repairs, loop })
     replica.onStored((events, origin) => {
       for (const event of events) {
         if (origin === 'own') this.#background(network.publish(id, encodeGossip(gossipOf(event))))
@@ -85,7 +90,7 @@ export class Live {
     for (const { peerId } of network.peers()) loop.peerSeen(peerId)
     this.#keep(replica)
     this.#audit(replica)
-    this.#background(this.#discover(id))
+    this.#background(this.#discover(replica))
   }
 
   #loopOf(replica: Replica, source: SyncSource): SyncLoop {
@@ -98,12 +103,26 @@ export class Live {
       source,
       sha256: crypto.sha256,
       logger,
-      submit: (blocks, from) => this.#submit(replica, blocks, from),
+      submit: (blocks, peer, isNews = false) => this.#submit(replica, blocks, { peer, isNews }),
+      hasRoom: (peer) => replica.hasRoomFor(peer),
+      state: async () => {
+        const { eventsRoot, stateRoot, checkpoint } = await replica.snapshot()
+        const state = { owner: eventsRoot.multihash.digest, state: stateRoot.bytes }
+        return {
+          ...state,
+          ...(checkpoint && { checkpoint: cidBytesOf(checkpoint as string as EventId) }),
+        }
+      },
     })
   }
 
-  async #submit(replica: Replica, blocks: readonly Uint8Array[], peer: PeerId): Promise<Submitted> {
-    const { stored, missingParents, refused } = await replica.submit(blocks)
+  async #submit(
+    replica: Replica,
+    blocks: readonly Uint8Array[],
+    source: Source,
+  ): Promise<Submitted> {
+    const { stored, missingParents, refused } = await replica.submit(blocks, source)
+    const { peer } = source
     for (const { refused: code, what, event } of refused) {
       const fields = { peer, dataset: textOfEventId(replica.id), event, code, what }
       // Whoever judges the peer for it writes the line that counts.
@@ -135,11 +154,16 @@ export class Live {
     const shared = this.#shared.get(id)
     this.#shared.delete(id)
     this.#context.network.leave(id)
-    await shared?.loop?.stop()
+    await Promise.all([shared?.loop?.stop(), shared?.repairs.stop()])
   }
 
   isSyncing(id: DatasetId): boolean {
     return this.#shared.get(id)?.loop?.isSyncing ?? false
+  }
+
+  /** Peers of a dataset that hold the same events and say that another state follows from them. */
+  rootAlarms(id: DatasetId): readonly RootAlarm[] {
+    return this.#shared.get(id)?.loop?.alarms ?? []
   }
 
   /** Follows all datasets of the home. @returns those whose clone was interrupted. */
@@ -147,9 +171,16 @@ export class Live {
     const interrupted: DatasetId[] = []
     for (const entry of this.#context.catalog.list()) {
       if (entry.cloning) interrupted.push(entry.id)
-      else await this.follow(entry.id)
+      else await this.follow(entry.id).catch((error: unknown) => this.#unreadable(entry.id, error))
     }
     return interrupted
+  }
+
+  /** What is wrong with one dataset must not keep the others shut. */
+  #unreadable(id: DatasetId, error: unknown): void {
+    const code = error instanceof GonkError ? error.code : 'INTERNAL'
+    const fields = { dataset: textOfEventId(id), code, reason: String(error) }
+    this.#context.logger.error(fields, 'a dataset cannot be read; the others go on')
   }
 
   /** One session with one peer, until it has nothing more. Throws PEER_FAILED, CANCELLED. */
@@ -181,8 +212,9 @@ export class Live {
 
   #peerSeen(peer: PeerId, dataset: DatasetId | undefined): void {
     this.notices.peer(peer, dataset)
-    for (const [id, { loop, replica }] of this.#shared) {
+    for (const [id, { loop, repairs, replica }] of this.#shared) {
       if (dataset !== undefined && dataset !== id) continue
+      repairs.poke()
       loop?.peerSeen(peer)
       if (loop) this.#keep(replica)
     }
@@ -213,10 +245,11 @@ export class Live {
     return false
   }
 
-  async #discover(id: DatasetId): Promise<void> {
+  async #discover(replica: Replica): Promise<void> {
+    const { id } = replica
     const { network, clock } = this.#context
     const { signal } = this.#stopped
-    while (!signal.aborted && this.#shared.has(id)) {
+    while (!signal.aborted && this.#shared.get(id)?.replica === replica) {
       if (network.peersOf(id).length === 0) {
         const timeout = AbortSignal.any([signal, AbortSignal.timeout(DISCOVER_TIMEOUT_MS)])
         await network.discover(id, { signal: timeout }).catch(() => {})
@@ -235,7 +268,8 @@ export class Live {
 
   async close(): Promise<void> {
     this.#stopped.abort()
-    await Promise.all([...this.#shared.values()].map(({ loop }) => loop?.stop()))
+    const shared = [...this.#shared.values()]
+    await Promise.all(shared.flatMap(({ loop, repairs }) => [loop?.stop(), repairs.stop()]))
     await Promise.allSettled([...this.#tasks])
   }
 }

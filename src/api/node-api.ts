@@ -7,11 +7,19 @@ import { checkout } from '../files/checkout.ts'
 import type { CatalogEntry } from '../log/catalog.ts'
 import { listAnnotations } from './annotations/annotation-list.ts'
 import { annotate, showAnnotation, updateAnnotation } from './annotations/annotations.ts'
+import { backup, type BackupSource } from './copies/backup.ts'
 import type { Clones } from './copies/clones.ts'
 import { collect } from './copies/collect.ts'
 import { content } from './objects/content.ts'
 import { type NodeContext, resolveDataset, splitTag } from './context.ts'
-import { createDataset, datasetInfo, forgetDataset } from './datasets/datasets.ts'
+import {
+  createCheckpoint,
+  listCheckpoints,
+  trustCheckpoint,
+  voteCheckpoint,
+} from './datasets/checkpoints.ts'
+import { createDataset, datasetInfo, datasetInfos, forgetDataset } from './datasets/datasets.ts'
+import { endorse, ownersOf } from './datasets/endorsements.ts'
 import { checkDecisions, decide } from './review/decide.ts'
 import { diff } from './history/diff.ts'
 import { events, followEvents } from './history/events.ts'
@@ -20,8 +28,8 @@ import { linkOf } from './copies/link.ts'
 import type { Live } from './live.ts'
 import { history, showObject } from './objects/object-detail.ts'
 import { listObjects } from './objects/object-list.ts'
-import { listOwners } from './datasets/owners-list.ts'
 import { addOwner, removeOwner } from './datasets/owners.ts'
+import { setPolicy, showPolicy } from './datasets/policy.ts'
 import { byAuthor, withUser, withUserOf } from './people.ts'
 import { add, removeObjects, renameObject } from './objects/proposals.ts'
 import { propose } from './objects/propose.ts'
@@ -48,12 +56,14 @@ import { addUser, listUsers, rekeyUser, removeUser } from './users.ts'
 import { submit } from './objects/submit.ts'
 import { sync } from './sync.ts'
 import { store, upload } from './objects/upload.ts'
+import { repair } from './copies/repair.ts'
+import { withRefetch } from './copies/repair-files.ts'
 import { verify } from './copies/verify.ts'
 
 export function createNodeApi(
   context: NodeContext,
   live: Live,
-  { clones, isDaemon, nodeKey }: { clones: Clones; isDaemon: boolean; nodeKey: string },
+  { clones, isDaemon, home }: { clones: Clones; isDaemon: boolean; home: BackupSource },
 ): NodeApi {
   const { catalog, network, replicas } = context
   const find = (ref: string): CatalogEntry => resolveDataset(catalog, ref)
@@ -67,12 +77,12 @@ export function createNodeApi(
     async status() {
       return {
         peerId: network.peerId,
-        publicKey: nodeKey,
+        publicKey: home.publicKey,
         multiaddrs: network.multiaddrs(),
         peers: network.peers().length,
         daemon: isDaemon,
         version,
-        datasets: await Promise.all(catalog.list().map((e) => datasetInfo(context, live, e))),
+        datasets: await datasetInfos(context, live),
       }
     },
     sync: () => sync(context, live),
@@ -91,7 +101,7 @@ export function createNodeApi(
     removeUser: (name) => removeUser(context, name),
 
     createDataset: (request) => createDataset(context, live, request),
-    listDatasets: () => Promise.all(catalog.list().map((e) => datasetInfo(context, live, e))),
+    listDatasets: () => datasetInfos(context, live),
     showDataset: async (ref) => datasetInfo(context, live, find(ref)),
     async forgetDataset(ref) {
       const entry = find(ref)
@@ -154,9 +164,17 @@ export function createNodeApi(
       decide(context, await replicaOf(ref), request, options),
     proof: async (ref, version) => proof(context, await replicaOf(ref), version),
 
-    owners: async (ref) => ({ owners: await listOwners(context, await replicaOf(ref)) }),
+    owners: async (ref) => ownersOf(context, await replicaOf(ref)),
     addOwner: async (ref, key, name) => addOwner(context, find(ref), key, name),
     removeOwner: async (ref, key) => removeOwner(context, find(ref), key),
+    endorse: async (ref, event) => endorse(context, await replicaOf(ref), event),
+    policy: async (ref) => showPolicy(await replicaOf(ref)),
+    setPolicy: async (ref, reviews) => setPolicy(context, await replicaOf(ref), reviews),
+
+    checkpoints: async (ref) => listCheckpoints(await replicaOf(ref)),
+    createCheckpoint: async (ref) => createCheckpoint(context, await replicaOf(ref)),
+    voteCheckpoint: async (ref, id) => voteCheckpoint(context, await replicaOf(ref), id),
+    trustCheckpoint: async (ref, id) => trustCheckpoint(await replicaOf(ref), id),
 
     async *log(ref, filter) {
       for await (const entry of readLog(await replicaOf(ref), by(filter))) yield named(entry)
@@ -215,8 +233,16 @@ export function createNodeApi(
       return importGonk(context, entry, path, options)
     },
     verify: async (ref, options) =>
-      context.keeper.gate.shared(() => verify(context, find(ref), options)),
+      context.keeper.gate.shared(() => verify(withRefetch(context), find(ref), options)),
+    async repair(ref, options) {
+      const entry = find(ref)
+      await clones.giveUp(entry.id)
+      const result = await repair(context, live, entry, options)
+      if (entry.cloning && isDaemon) clones.resume([entry.id])
+      return result
+    },
     gc: (options) => collect(context, options),
+    backup: (request, options) => backup(context, home, request, options),
   }
 }
 

@@ -83,6 +83,7 @@ const listedBy: Readonly<Record<string, string>> = {
   object: 'ls DATASET',
   schema: 'schema list DATASET',
   annotation: 'annotation list DATASET',
+  checkpoint: 'checkpoint list DATASET',
 }
 
 /** Throws NOT_FOUND when there is none, AMBIGUOUS naming some when there are several. */

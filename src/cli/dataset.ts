@@ -29,7 +29,7 @@ function addCreate(dataset: Command): void {
     .argument('<name>')
     .description('make a dataset, with the key of this node as its first owner')
     .option('--founder <key>', 'public key of another first owner; may be repeated', publicKeys)
-    .option('--threshold <k>', 'owners that must agree', positive)
+    .option('--threshold <k>', 'owners that must agree to any change (default: 1)', positive)
     .action(
       task(
         (session: Session, name: string, options: { founder?: string[]; threshold?: number }) => {
@@ -57,6 +57,7 @@ function addCreate(dataset: Command): void {
       examples([
         'gonk-node dataset create cells',
         'gonk-node dataset create cells --founder 9f86d081884c7d65…',
+        'gonk-node dataset create cells --founder 9f86d081884c7d65… --threshold 2',
       ]),
     )
 }
@@ -96,6 +97,12 @@ function addRest(dataset: Command): void {
               peers: info.peers,
               sync: info.pinned ? 'pinned at this root' : info.sync.state,
               'missing files': info.sync.missingFiles,
+              'to accept a change': ownersText(info.policy?.kReview),
+              'to change owners': ownersText(info.policy?.kOwner),
+              'settled by':
+                info.checkpoint && `checkpoint ${info.checkpoint.height}, ${info.checkpoint.id}`,
+              'two histories': info.forks?.map(({ key }) => `of ${key}`).join('; '),
+              alarms: info.alarms.map(({ what }) => what).join('; ') || undefined,
             }),
           )
         }),
@@ -116,3 +123,6 @@ function addRest(dataset: Command): void {
     )
     .addHelpText('after', examples(['gonk-node dataset forget cells && gonk-node gc']))
 }
+
+/** Nothing where any owner will do. */
+const ownersText = (keys = 1) => (keys === 1 ? undefined : `${keys} owners`)

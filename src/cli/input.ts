@@ -66,8 +66,9 @@ async function* bytesOf(path: string): AsyncIterable<Uint8Array> {
     yield* file.createReadStream({ autoClose: false })
   } catch (cause) {
     if (!(cause instanceof Error) || !('code' in cause)) throw cause
-    const code = cause.code === 'ENOENT' ? 'NOT_FOUND' : 'DISK'
-    throw new GonkError(code, `${path} cannot be read: ${cause.message}`, {
+    const isMissing = cause.code === 'ENOENT'
+    const what = isMissing ? 'no such file' : `cannot be read: ${cause.message}`
+    throw new GonkError(isMissing ? 'NOT_FOUND' : 'DISK', `${path}: ${what}`, {
       hint: 'check the path, or give - for standard input',
       cause,
     })

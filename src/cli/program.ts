@@ -5,6 +5,8 @@ import type { LogLevel } from '../config.ts'
 import { GonkError } from '../core/errors.ts'
 import { addAnnotate } from './annotate.ts'
 import { addAnnotations } from './annotation.ts'
+import { addBackup } from './backup.ts'
+import { addCheckpoint } from './checkpoint.ts'
 import { addConfig } from './config.ts'
 import { addDataset } from './dataset.ts'
 import { addHistory } from './history.ts'
@@ -13,7 +15,9 @@ import { addInit } from './init.ts'
 import { addObjects } from './objects.ts'
 import { Output } from './output.ts'
 import { addOwner } from './owner.ts'
+import { addPolicy } from './policy.ts'
 import { addRelease } from './release.ts'
+import { addRepair } from './repair.ts'
 import { addReview } from './review.ts'
 import { addSchemas } from './schema.ts'
 import { addStart } from './start.ts'
@@ -57,8 +61,9 @@ function buildProgram(json: boolean): Command {
     )
   const families = [
     [addInit, addStart, addStatus],
-    [addDataset, addObjects, addSchemas, addAnnotate, addAnnotations, addReview, addOwner],
-    [addHistory, addRelease, addTransfer, addImport, addUsers, addConfig],
+    [addDataset, addObjects, addSchemas, addAnnotate, addAnnotations, addReview],
+    [addOwner, addPolicy, addCheckpoint],
+    [addHistory, addRelease, addTransfer, addRepair, addBackup, addImport, addUsers, addConfig],
   ]
   for (const add of families.flat()) add(program)
   return program

@@ -2,16 +2,19 @@
 import type { Command } from 'commander'
 import { Option } from 'commander'
 import type {
+  Approvals,
   NodeApi,
   ProposalEntry,
   QueueItem,
   ReviewEntry,
   ReviewFilter,
+  ReviewResult,
 } from '../contract/api.ts'
 import { GonkError } from '../core/errors.ts'
 import { authorText, countText, shortKey, table } from './output.ts'
 import type { Session } from './session.ts'
 import { datasetArgument, examples, positive, task } from './task.ts'
+import { approvalsText } from './waiting.ts'
 
 interface DecideOptions {
   readonly all?: boolean
@@ -130,10 +133,19 @@ async function reasonsOf(
   return found
 }
 
-function noteOf({ invalid, reasons = [] }: ReviewEntry & Partial<Reasons>): string {
-  const notes = reasons.map(({ verdict, reason }) => `${verdict}ed: ${reason}`)
+function noteOf({ invalid, approvals, reasons = [] }: ReviewEntry & Partial<Reasons>): string {
+  const notes = [
+    ...approvalNotes(approvals),
+    ...reasons.map(({ verdict, reason }) => `${verdict}ed: ${reason}`),
+  ]
   if (invalid !== undefined) notes.unshift(`${invalid} of it: does not conform`)
   return notes.join('; ')
+}
+
+/** Nothing where one owner is enough. */
+function approvalNotes(approvals: Approvals | undefined): string[] {
+  if (approvals === undefined || approvals.needed === 1) return []
+  return [`${approvalsText(approvals)} approvals`]
 }
 
 async function listItems(
@@ -175,8 +187,10 @@ function rowOf(item: QueueItem): string[] {
 }
 
 /** What stands in the way, and what is to be known before a decision. */
-function whyText({ wouldConflict, duplicateOf, validity }: QueueItem, why: string): string {
+function whyText(item: QueueItem, why: string): string {
+  const { wouldConflict, duplicateOf, validity, approvals } = item
   const notes = [
+    ...approvalNotes(approvals),
     validity.status === 'invalid' ? 'does not conform' : '',
     why,
     wouldConflict ? 'its name belongs to another object' : '',
@@ -206,10 +220,7 @@ function addDecision(review: Command, verdict: 'accept' | 'reject', description:
         const request = { verdict, ...what, ...definedOf({ reason }) }
         return session.withNode(async (api) => {
           const result = await api.review(dataset, request, session.running)
-          session.output.result(result, () => {
-            if (result.decided.length === 0) return 'nothing to decide'
-            return [`${verdict}ed ${changesText(result.decided)}`, ...result.decided].join('\n')
-          })
+          session.output.result(result, () => decidedText(verdict, result))
         })
       }),
     )
@@ -221,6 +232,17 @@ function addDecision(review: Command, verdict: 'accept' | 'reject', description:
         `gonk-node review ${verdict} cells --all --author 9f86d081…`,
       ]),
     )
+}
+
+function decidedText(verdict: string, { decided, waiting = [] }: ReviewResult): string {
+  if (decided.length + waiting.length === 0) return 'nothing to decide'
+  const lines = decided.length > 0 ? [`${verdict}ed ${changesText(decided)}`, ...decided] : []
+  if (waiting.length === 0) return lines.join('\n')
+  const items = waiting.map(({ item }) => item)
+  const rest = waiting.map(
+    ({ item, approvals }) => `${item}  ${approvalsText(approvals)} approvals`,
+  )
+  return [...lines, `approved ${changesText(items)}, for more owners to accept`, ...rest].join('\n')
 }
 
 /** `3 changes` of `EVENT:FROM-TO` texts. */

@@ -161,6 +161,11 @@ async function requested(
       hint: 'see `gonk-node help schema add`',
     })
   }
+  if (name !== undefined && !name.startsWith(PREFIX)) {
+    throw new GonkError('BAD_NAME', `"${name}": the name of a schema begins with ${PREFIX}`, {
+      hint: `call it ${PREFIX}${name}`,
+    })
+  }
   if (common === undefined) {
     return { name: name as string, document: await readText(file as string, SCHEMA_BYTES_MAX) }
   }

@@ -1,7 +1,6 @@
 // `clone`, `share`, `checkout`, `verify` and `gc`: whole datasets between nodes and disks.
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import { GonkError } from '../core/errors.ts'
 import { countText, pairs, printable, sizeText } from './output.ts'
 import type { Session } from './session.ts'
 import { collect, datasetArgument, examples, ExitStatus, task } from './task.ts'
@@ -21,13 +20,14 @@ export function addTransfer(program: Command): void {
     .option('--peer <multiaddr>', 'a node that has it; may be repeated', collect)
     .option('--name <name>', 'how to call it here')
     .option('--pin-only', 'keep and serve exactly this root, do not follow')
-    .option('--anchor <cid>', 'a checkpoint to trust; not in this version')
+    .option('--anchor <cid>', 'a checkpoint to trust: what it settles stands here')
     .action(task(clone))
     .addHelpText(
       'after',
       examples([
         'gonk-node clone bafyrei… --peer /ip4/10.0.0.2/tcp/4050/p2p/12D3KooW…',
         "gonk-node clone 'gonk://bafyrei…?root=bafyrei…&peer=…' --name cells",
+        'gonk-node clone bafyrei… --peer MULTIADDR --anchor bafyrei…',
       ]),
     )
   program
@@ -106,16 +106,12 @@ function doubtOf(link: string): string | undefined {
 
 async function clone(session: Session, ref: string, options: CloneOptions): Promise<void> {
   const { peer, name, pinOnly, anchor } = options
-  if (anchor !== undefined) {
-    throw new GonkError('UNSUPPORTED', 'there are no checkpoints to anchor a clone to yet', {
-      hint: 'leave out --anchor: the whole history is fetched and verified',
-    })
-  }
   const request = {
     ref,
     ...(peer === undefined ? {} : { peers: peer }),
     ...(name === undefined ? {} : { name }),
     ...(pinOnly === undefined ? {} : { pinOnly }),
+    ...(anchor === undefined ? {} : { anchor }),
   }
   await session.withNode(async (api) => {
     const result = await api.clone(request, session.running)

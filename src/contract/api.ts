@@ -11,13 +11,14 @@ import type {
   ImportResult,
   LogEntry,
   Notice,
-  OwnerInfo,
   Proof,
   ReleaseInfo,
   RootInfo,
+  RepairResult,
   VerifyResult,
 } from './dataset-shapes.ts'
 import type {
+  BackupResult,
   Me,
   NodeStatus,
   PeerSummary,
@@ -54,6 +55,16 @@ import type {
   UploadRequest,
 } from './object-shapes.ts'
 import type {
+  CheckpointInfo,
+  Checkpoints,
+  CheckpointVoted,
+  Endorsed,
+  Owners,
+  OwnersChanged,
+  PolicyChanged,
+  PolicyInfo,
+} from './owner-shapes.ts'
+import type {
   CheckResult,
   CountRequest,
   Decided,
@@ -75,6 +86,7 @@ import type {
 export type * from './dataset-shapes.ts'
 export type * from './node-shapes.ts'
 export type * from './object-shapes.ts'
+export type * from './owner-shapes.ts'
 export type * from './review-shapes.ts'
 
 export interface ProgressOptions extends AbortOptions {
@@ -98,12 +110,21 @@ export interface Content {
 /** Bytes that come in, pulled as they are stored. */
 export type ByteSource = AsyncIterable<Uint8Array>
 
+export interface BackupRequest {
+  /** Absolute path on the machine of the node: new, empty, or with an older backup of this node. */
+  readonly directory: string
+  /** With signing keys and users. @default true */
+  readonly keys?: boolean
+}
+
 export interface CloneRequest {
   /** Root CID, dataset id or gonk:// link. */
   readonly ref: string
   readonly peers?: readonly string[]
   readonly name?: string
   readonly pinOnly?: boolean
+  /** A checkpoint to trust: the dataset must contain it. */
+  readonly anchor?: string
 }
 
 /**
@@ -207,14 +228,26 @@ export interface NodeApi {
   /** Signs what can be decided and says of every item what became of it. */
   decide(dataset: string, request: DecideRequest, options?: AbortOptions): Promise<Decided>
 
-  owners(dataset: string): Promise<{ owners: OwnerInfo[] }>
-  /** @param key or the name of a user of this node, here and below. */
-  addOwner(
-    dataset: string,
-    key: string,
-    name?: string,
-  ): Promise<{ event: string; owners: OwnerInfo[] }>
-  removeOwner(dataset: string, key: string): Promise<{ event: string; owners: OwnerInfo[] }>
+  owners(dataset: string): Promise<Owners>
+  /**
+   * Where several owners must agree, what is signed waits for them, here and below.
+   * @param key or the name of a user of this node.
+   */
+  addOwner(dataset: string, key: string, name?: string): Promise<OwnersChanged>
+  removeOwner(dataset: string, key: string): Promise<OwnersChanged>
+  /** @param event an addition, a removal or a policy that waits. */
+  endorse(dataset: string, event: string): Promise<Endorsed>
+  policy(dataset: string): Promise<PolicyInfo>
+  /** @param reviews owners that must accept a change from now on. */
+  setPolicy(dataset: string, reviews: number): Promise<PolicyChanged>
+
+  checkpoints(dataset: string): Promise<Checkpoints>
+  /** Proposes to settle all that is here, and votes for it. Throws NOT_OWNER, ALREADY_VOTED. */
+  createCheckpoint(dataset: string): Promise<CheckpointVoted>
+  /** @param checkpoint its id or a unique prefix, here and below. */
+  voteCheckpoint(dataset: string, checkpoint: string): Promise<CheckpointVoted>
+  /** Makes it the anchor of this node. Throws ANCHOR_NOT_FOUND. */
+  trustCheckpoint(dataset: string, checkpoint: string): Promise<CheckpointInfo>
 
   log(
     dataset: string,
@@ -263,7 +296,11 @@ export interface NodeApi {
     options?: ProgressOptions,
   ): Promise<ImportResult>
   verify(dataset: string, options?: ProgressOptions): Promise<VerifyResult>
+  /** Makes everything that follows from the events again, and fetches what is damaged. Throws DISK. */
+  repair(dataset: string, options?: ProgressOptions): Promise<RepairResult>
   gc(options?: ProgressOptions): Promise<{ blocks: number; bytes: number }>
+  /** Of the whole home, at one moment. Throws EXISTS, USAGE, DISK, TOO_MANY. */
+  backup(request: BackupRequest, options?: ProgressOptions): Promise<BackupResult>
 }
 
 export interface EventRequest {

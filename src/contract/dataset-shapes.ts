@@ -1,5 +1,6 @@
 // What the API says of datasets as a whole: their state, owners, releases, copies and checks.
 import { Type } from 'typebox'
+import { Alarm, CheckpointRef, Policy, SelfFork } from './owner-shapes.ts'
 import {
   anyJson,
   authorText,
@@ -49,29 +50,15 @@ export const DatasetInfo = Type.Object({
   pinned: Type.Boolean({ description: 'Serves exactly this root and does not follow' }),
   peers: count,
   sync: Type.Object({ state: oneOf('idle', 'syncing', 'offline'), missingFiles: count }),
+  policy: optional(Policy),
+  checkpoint: optional(CheckpointRef),
+  alarms: listOf(Alarm),
+  forks: optional(listOf(SelfFork)),
 })
 export type DatasetInfo = Shape<typeof DatasetInfo>
 
 export const RootInfo = Type.Object({ root: cid, stateRoot: cid, heads: listOf(eventId) })
 export type RootInfo = Shape<typeof RootInfo>
-
-export const OwnerInfo = Type.Object({
-  key: publicKey,
-  rank: count,
-  since: time,
-  name: optional(Type.String({ description: 'As whoever added the key calls it' })),
-  user: optional(localName),
-  confirmed: Type.Boolean({ description: 'The key has signed something in this dataset' }),
-})
-export type OwnerInfo = Shape<typeof OwnerInfo>
-
-export const keyOrUser = Type.String({
-  minLength: 1,
-  maxLength: 64,
-  description: 'A public key, 64 lower-case hex digits, or the name of a user of this node',
-})
-export const Owners = Type.Object({ owners: listOf(OwnerInfo) })
-export const OwnersChanged = Type.Object({ event: eventId, owners: listOf(OwnerInfo) })
 
 export const ReleaseInfo = Type.Object({
   tag: word,
@@ -110,6 +97,18 @@ export const VerifyResult = Type.Object({
   problems: listOf(word),
 })
 export type VerifyResult = Shape<typeof VerifyResult>
+
+export const RepairResult = Type.Object({
+  /** Events that all rows were made from. */
+  events: count,
+  /** Events that are damaged here and that no peer gave. */
+  missingEvents: count,
+  /** Files that are not whole here and that no peer gave. */
+  missingFiles: count,
+  /** Empty while not even the first event is here. */
+  root: word,
+})
+export type RepairResult = Shape<typeof RepairResult>
 
 export const CheckoutResult = Type.Object({ files: count, bytes })
 export const Collected = Type.Object({ blocks: count, bytes })
@@ -169,7 +168,10 @@ export type EventPage = Shape<typeof EventPage>
 export const Notice = Type.Object({
   seq: count,
   dataset: word,
-  kind: oneOf('proposal', 'decision', 'root', 'release', 'owner', 'content', 'peer', 'reset'),
+  kind: oneOf(
+    ...(['proposal', 'decision', 'root', 'release', 'owner'] as const),
+    ...(['checkpoint', 'content', 'peer', 'reset'] as const),
+  ),
   ids: listOf(word, 50),
 })
 export type Notice = Shape<typeof Notice>

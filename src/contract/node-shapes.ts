@@ -8,7 +8,6 @@ import {
   listOf,
   oneOf,
   optional,
-  positive,
   publicKey,
   type Shape,
   text,
@@ -75,6 +74,39 @@ export const userFields = { name: text, role: optional(Role) }
 export const Me = Type.Object({ name: word, role: Role, publicKey })
 export type Me = Shape<typeof Me>
 
+export const backupFields = {
+  directory: Type.String({
+    minLength: 1,
+    maxLength: 4_096,
+    description: 'Absolute path on the machine of the node: new, or with an older backup of it',
+  }),
+  keys: optional(Type.Boolean({ description: 'With signing keys and users, as by default' })),
+}
+
+export const BackupResult = Type.Object({
+  directory: word,
+  at: Type.String({ description: 'The moment that the backup shows; RFC 3339, UTC' }),
+  keys: flag,
+  rows: Type.Integer({ minimum: 0, description: 'Of the database' }),
+  blocks: Type.Object({
+    count,
+    bytes,
+    added: Type.Integer({ minimum: 0, description: 'Those that an older backup there had not' }),
+    missing: Type.Integer({
+      minimum: 0,
+      description: 'Those that this node should have and has not',
+    }),
+  }),
+  datasets: listOf(
+    Type.Object({
+      id: word,
+      name: word,
+      root: optional(Type.String({ description: 'CID of the root at that moment' })),
+    }),
+  ),
+})
+export type BackupResult = Shape<typeof BackupResult>
+
 export const Progress = Type.Object({
   what: Type.String({ description: 'What is being done: `adding`, `fetching files`, …' }),
   done: count,
@@ -82,5 +114,3 @@ export const Progress = Type.Object({
   bytes,
 })
 export type Progress = Shape<typeof Progress>
-
-export const threshold = positive(64)

@@ -1,5 +1,6 @@
 // What the API says of the things in a dataset: objects and their versions, schemas, annotations.
 import { Type } from 'typebox'
+import { Approvals } from './owner-shapes.ts'
 import {
   bytes,
   cid,
@@ -21,6 +22,8 @@ import {
   word,
 } from './shape.ts'
 
+/** With `accept`, where one owner is not enough. */
+const waitsFor = optional(Approvals)
 const accept = optional(Type.Boolean({ description: 'Also accept it, for owners' }))
 
 /** `pending`: nothing of it is accepted yet; `shadowed`: another object owns the name. */
@@ -102,6 +105,7 @@ export const AddResult = Type.Object({
   objects: listOf(ObjectInfo),
   skipped: Type.Integer({ minimum: 0, description: 'Unchanged or already pending content' }),
   warnings: listOf(word),
+  approvals: waitsFor,
 })
 export type AddResult = Shape<typeof AddResult>
 
@@ -138,7 +142,7 @@ export type UploadRequest = Shape<ReturnType<typeof exact<typeof uploadFields>>>
 export const StoredContent = Type.Object({ cid, size: bytes })
 export type StoredContent = Shape<typeof StoredContent>
 
-export const Proposed = Type.Object({ events: listOf(eventId) })
+export const Proposed = Type.Object({ events: listOf(eventId), approvals: waitsFor })
 export type Proposed = Shape<typeof Proposed>
 
 /** Deletions. */
@@ -213,7 +217,11 @@ export const SchemaDetail = Type.Object({
 })
 export type SchemaDetail = Shape<typeof SchemaDetail>
 
-export const SchemaAdded = Type.Object({ event: eventId, schema: SchemaInfo })
+export const SchemaAdded = Type.Object({
+  event: eventId,
+  schema: SchemaInfo,
+  approvals: waitsFor,
+})
 export type SchemaAdded = Shape<typeof SchemaAdded>
 
 export const addSchemaFields = {
@@ -221,7 +229,7 @@ export const addSchemaFields = {
     minLength: 1,
     maxLength: 1_024,
     pattern: '^schema-',
-    description: 'Begins with `schema-`. A name that exists gets a new version',
+    description: 'The name of a schema begins with `schema-`; one that exists gets a new version',
   }),
   document: Type.String({ maxLength: 262_144, description: 'The schema: JSON text' }),
   accept,
@@ -327,6 +335,7 @@ export const Annotated = Type.Object({
     description:
       'Equal to one that is accepted, that you have proposed, or that was asked for before',
   }),
+  approvals: waitsFor,
 })
 export type Annotated = Shape<typeof Annotated>
 

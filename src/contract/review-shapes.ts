@@ -1,6 +1,7 @@
 // What the API says of proposals and decisions: the queue, its counts, selections, checks, reviews.
 import { Type } from 'typebox'
 import { Conformity } from './object-shapes.ts'
+import { Approvals } from './owner-shapes.ts'
 import {
   authorText,
   bytes,
@@ -34,6 +35,7 @@ export const ReviewEntry = Type.Object({
   at: Type.String({ description: 'The time its author claims; RFC 3339, UTC' }),
   operations: count,
   status: Type.Object({ pending: count, accepted: count, rejected: count }),
+  approvals: optional(Approvals),
   invalid: optional(
     Type.Integer({
       minimum: 1,
@@ -73,9 +75,19 @@ export const reviewFields = {
 }
 export type ReviewRequest = Shape<ReturnType<typeof exact<typeof reviewFields>>>
 
+/** A run of operations that is approved and waits for more owners. */
+export const ItemApprovals = Type.Object({
+  item: Type.String({ description: '`EVENT:FROM-TO`' }),
+  approvals: Approvals,
+})
+export type ItemApprovals = Shape<typeof ItemApprovals>
+
 export const ReviewResult = Type.Object({
   events: listOf(eventId),
   decided: Type.Array(word, { description: '`EVENT:FROM-TO` of each decided run' }),
+  waiting: optional(
+    Type.Array(ItemApprovals, { description: 'What was signed and waits for more owners' }),
+  ),
 })
 export type ReviewResult = Shape<typeof ReviewResult>
 
@@ -115,6 +127,7 @@ export const QueueItem = Type.Object({
   kind: ItemKind,
   op: oneOf('create', 'update', 'delete', 'purge'),
   status: oneOf('pending', 'accepted', 'rejected'),
+  approvals: optional(Approvals),
   object: objectId,
   base: listOf(versionId),
   head: optional(
@@ -244,8 +257,27 @@ export type DecideRequest = Shape<ReturnType<typeof exact<typeof decideFields>>>
 
 export const ItemOutcome = Type.Object({
   item: word,
-  outcome: oneOf('decided', 'alreadyDecided', 'changed', 'stale', 'invalid', 'notHere', 'badName'),
+  outcome: Type.Unsafe<
+    | 'decided'
+    | 'approved'
+    | 'alreadyDecided'
+    | 'alreadyApproved'
+    | 'changed'
+    | 'stale'
+    | 'invalid'
+    | 'notHere'
+    | 'badName'
+  >({
+    type: 'string',
+    enum: [
+      ...['decided', 'approved', 'alreadyDecided', 'alreadyApproved'],
+      ...['changed', 'stale', 'invalid', 'notHere', 'badName'],
+    ],
+    description:
+      '`approved`: signed, and more owners must accept it; `alreadyApproved`: you did so before',
+  }),
   what: optional(word),
+  approvals: optional(Approvals),
 })
 export type ItemOutcome = Shape<typeof ItemOutcome>
 

@@ -4,6 +4,8 @@ import { Type } from 'typebox'
 import type { NodeApi } from './api.ts'
 import * as datasets from './dataset-shapes.ts'
 import * as nodes from './node-shapes.ts'
+import { ownerRoutes } from './owner-routes.ts'
+import { threshold } from './owner-shapes.ts'
 import { reviewRoutes } from './review-routes.ts'
 import { rest, type Route } from './route.ts'
 import { thingRoutes } from './thing-routes.ts'
@@ -94,6 +96,15 @@ const nodeRoutes = {
     returns: datasets.Collected,
     summary: 'Deletes blocks that nothing keeps',
   },
+  backup: {
+    ...run,
+    tag: 'node',
+    path: '/backup',
+    args: [rest],
+    fields: nodes.backupFields,
+    returns: nodes.BackupResult,
+    summary: 'Copies the whole home into a folder, or makes an older backup there newer',
+  },
   addUser: {
     ...write,
     role: 'admin',
@@ -149,7 +160,7 @@ const datasetRoutes = {
     fields: {
       name: text,
       founders: optional(listOf(publicKey, 64)),
-      threshold: optional(nodes.threshold),
+      threshold: optional(threshold),
     },
     returns: datasets.DatasetInfo,
     summary: 'Makes a dataset whose first owner is the key of whoever asks',
@@ -182,34 +193,6 @@ const datasetRoutes = {
     fields: dataset,
     returns: Type.Object({ id: word }),
     summary: 'Removes the replica from this node',
-  },
-  owners: {
-    ...read,
-    tag: 'datasets',
-    path: `${D}/owners`,
-    args: ['dataset'],
-    fields: dataset,
-    returns: datasets.Owners,
-    summary: 'Owners in the order of their rank',
-  },
-  addOwner: {
-    ...write,
-    tag: 'datasets',
-    path: `${D}/owners`,
-    args: ['dataset', 'key', 'name'],
-    fields: { ...dataset, key: datasets.keyOrUser, name: optional(text) },
-    returns: datasets.OwnersChanged,
-    summary: 'Makes a key an owner',
-  },
-  removeOwner: {
-    ...write,
-    method: 'DELETE',
-    tag: 'datasets',
-    path: `${D}/owners/:key`,
-    args: ['dataset', 'key'],
-    fields: { ...dataset, key: datasets.keyOrUser },
-    returns: datasets.OwnersChanged,
-    summary: 'Removes an owner',
   },
   root: {
     ...read,
@@ -361,6 +344,7 @@ const copyRoutes = {
       peers: optional(listOf(text, 64)),
       name: optional(text),
       pinOnly: optional(flag),
+      anchor: optional(text),
     },
     returns: datasets.CloneResult,
     summary: 'Fetches and verifies a whole dataset by root CID, dataset id or link',
@@ -384,11 +368,21 @@ const copyRoutes = {
     returns: datasets.VerifyResult,
     summary: 'Checks every signature, hash, rule and block again',
   },
+  repair: {
+    ...run,
+    tag: 'copies',
+    path: `${D}/repair`,
+    args: ['dataset'],
+    fields: dataset,
+    returns: datasets.RepairResult,
+    summary: 'Makes all rows again from the events, and fetches what is damaged from peers',
+  },
 } as const satisfies Partial<Record<keyof NodeApi, Route>>
 
 export const routes: { readonly [Method in keyof NodeApi]: Route } = {
   ...nodeRoutes,
   ...datasetRoutes,
+  ...ownerRoutes,
   ...thingRoutes,
   ...reviewRoutes,
   ...historyRoutes,

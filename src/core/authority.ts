@@ -4,21 +4,27 @@
 // Grants act on their causal future only; a removal acts on everything its author had not
 // acknowledged. What is said of a tenure depends on strictly senior tenures and on its own
 // leavings, so one pass over the tenures by rank decides all of it. Work: O(events), and O(events)
-// more for every 32 removals.
+// more for every 32 removals, or 32 endorsements where more than one key has to agree.
+import { unborn } from './admission.ts'
+import { type Endorsements, endorsementsOf } from './endorsement.ts'
+import type { Genesis } from './event.ts'
 import { type FrozenPrefix, nothingFrozen } from './frozen.ts'
-import type { EventId, PublicKey, TenureId } from './ids.ts'
+import type { EventId, TenureId } from './ids.ts'
 import {
   acknowledged,
   descendants,
   type Graph,
   graphOf,
   type GraphTenure,
-  isAdd,
   isRemove,
   type Keyed,
-  tenureCreatedBy,
+  SCAN_BITS,
 } from './owner-graph.ts'
+import { type EffectivePolicy, policiesOf, type Thresholds } from './policy.ts'
 import type { OwnerHeader, Tenure } from './state.ts'
+
+/** What the genesis says of authority. */
+export type Founding = Pick<Genesis, 'founders' | 'kOwner' | 'kReview'>
 
 export interface Authority {
   /** By rank, those whose add is void included. */
@@ -27,16 +33,19 @@ export interface Authority {
   readonly voidEvents: ReadonlySet<EventId>
   /** Leavings without effect, so that somebody stays. */
   readonly ignoredLeavings: ReadonlySet<EventId>
+  /** Reviews that ask for another number of keys than the genesis does. */
+  readonly requirements: ReadonlyMap<EventId, number>
   /** Enough to judge most events that arrive later: see {@link admit}. */
   readonly summary: AuthoritySummary
 }
 
-export interface AuthoritySummary {
+export interface AuthoritySummary extends Thresholds {
   readonly standings: ReadonlyMap<TenureId, Standing>
   /** Some event removes an owner or leaves, valid or not. */
   readonly anyRemove: boolean
   /** Leavings are ignored because nobody else stays. */
   readonly isGuarded: boolean
+  readonly policies: readonly EffectivePolicy[]
 }
 
 /** What decides on further events of one tenure. */
@@ -44,6 +53,8 @@ export interface Standing {
   readonly exists: boolean
   /** A removal by a senior is in effect: an event that arrives now is not in its K. */
   readonly closed: boolean
+  /** Removals by seniors that are in effect on it. */
+  readonly removedBy: readonly EventId[]
   /** Leavings in effect: what follows one of them is void. */
   readonly leavings: readonly EventId[]
   /** Its removals in effect on others: their K grows by what it writes beside them. */
@@ -68,6 +79,22 @@ interface MutableStanding {
   ownLeavings: number[]
 }
 
+interface Stage {
+  /** Node. */
+  readonly removal: number
+  /** The last tenure of which it is decided. */
+  readonly last: number
+}
+
+/** What no pass changes. */
+interface Given {
+  readonly graph: Graph
+  readonly endorsements: Endorsements
+  /** Removals that can take effect on tenures ranked after this one and up to `last`, by tenure. */
+  readonly stages: ReadonlyMap<number, readonly Stage[]>
+  readonly frozen: FrozenPrefix
+}
+
 interface Pass {
   readonly isVoid: Uint8Array
   /**
@@ -77,89 +104,70 @@ interface Pass {
   readonly standings: readonly MutableStanding[]
 }
 
-/** Removals per scan of the graph: one bit each. */
-const SCAN_BITS = 32
-
 /**
  * Layer A over any set of well-formed owner events, in any order, that holds the parents of each
  * but the genesis. Well-formed: see docs/protocol.md (key of the tenure, its add in the past,
  * depth). Throws Error when that does not hold.
  */
 export function authority(
-  founders: readonly PublicKey[],
+  founding: Founding,
   events: readonly OwnerHeader[],
   genesis: EventId,
   frozen: FrozenPrefix = nothingFrozen,
 ): Authority {
+  const { founders, kOwner, kReview } = founding
   const anyRemove = events.some(isRemove)
-  const graph = graphOf(founders, events, genesis, anyRemove)
+  // One key is enough and nobody was removed: nothing is void and nobody asks for pasts.
+  const graph = graphOf(founders, events, genesis, anyRemove || kOwner > 1)
+  const endorsements = endorsementsOf(graph, kOwner)
+  const given = { graph, endorsements, stages: stagesOf(graph, endorsements), frozen }
   const ignored = new Set(frozen.ignoredLeavings)
   for (;;) {
-    const pass = passOver(graph, ignored, frozen)
+    const pass = passOver(given, ignored)
     if (!pass.standings.some(isLive)) {
       // Somebody stays: the last to leave did not.
-      const leaving = lastLeaving(graph, pass, frozen)
+      const leaving = lastLeaving(given, pass)
       if (leaving !== undefined) {
         ignored.add(leaving)
         continue
       }
     }
+    const thresholds = { kOwner, kReview }
+    const { requirements, policies } = policiesOf(
+      graph,
+      endorsements,
+      pass.isVoid,
+      thresholds,
+      frozen,
+    )
     const isGuarded = ignored.size > frozen.ignoredLeavings.length
-    return { ...resultOf(graph, pass, { anyRemove, isGuarded }), ignoredLeavings: ignored }
+    const known = { ...thresholds, anyRemove, isGuarded, policies }
+    return { ...resultOf(graph, pass, known), requirements, ignoredLeavings: ignored }
   }
 }
 
-export { tenureCreatedBy }
-
-export type Admission = 'valid' | 'void' | 'recompute'
-
-/**
- * The verdict on a well-formed event that nobody has built on yet, in O(removals by its tenure),
- * when it changes no other verdict; 'recompute' when it may. `removesSeen`: the `remove` events in
- * its past, a set that never changes. The verdict and {@link summaryAfter} equal what `authority`
- * says of the whole set. Events of a frozen prefix that arrive late are for `authority`.
- *
- * Why: e is in no other event's past. So a removal r on its tenure T by R, a senior, does not have
- * e in K(r), which holds events of R and their pasts: e is void, and so it is after a leaving, and
- * without a tenure. A void event is in no K by its own right, creates nothing and restricts
- * nothing: all else stays. A valid e only acts by (1) an add, (2) a remove, (3) enlarging K(r) of
- * removals r by T beside it. With r in past(e), (3) is empty. An add changes nothing else where no
- * `remove` exists that it could wake or be struck by.
- *
- * All of this is about one pass. While leavings are ignored because nobody else stays, verdicts come from
- * a later pass, and an event that is void there may make somebody live in the first one: recompute.
- */
-export function admit(
-  summary: AuthoritySummary,
-  header: OwnerHeader,
-  removesSeen: ReadonlySet<EventId>,
-): Admission {
-  const standing = summary.standings.get(header.tenure)
-  if (standing === undefined) throw new Error(`unknown tenure ${header.tenure}`)
-  if (summary.isGuarded) return 'recompute'
-  if (!standing.exists || standing.closed) return 'void'
-  if (standing.leavings.some((leaving) => removesSeen.has(leaving))) return 'void'
-  if (isRemove(header) || (isAdd(header) && summary.anyRemove)) return 'recompute'
-  return standing.removals.every((removal) => removesSeen.has(removal)) ? 'valid' : 'recompute'
+/** When each removal is decided: as soon as its author is judged, and again with each endorsement. */
+function stagesOf(graph: Graph, endorsements: Endorsements): Map<number, Stage[]> {
+  const stages = new Map<number, Stage[]>()
+  const lastTenure = graph.tenures.length - 1
+  graph.headers.forEach((header, removal) => {
+    if (!isRemove(header)) return
+    const author = graph.tenureOf[removal] as number
+    const { key } = graph.tenures[author] as GraphTenure
+    // Leaving needs nobody else.
+    const judged = header.key === key ? [author] : endorsements.stagesOf(removal)
+    judged.forEach((t, i) => {
+      const stage = { removal, last: judged[i + 1] ?? lastTenure }
+      const same = stages.get(t)
+      if (same === undefined) stages.set(t, [stage])
+      else same.push(stage)
+    })
+  })
+  return stages
 }
 
-/**
- * The summary once an admitted event is part of the set: another one only after an add or a
- * remove.
- */
-export function summaryAfter(
-  summary: AuthoritySummary,
-  header: OwnerHeader,
-  verdict: 'valid' | 'void',
-): AuthoritySummary {
-  if (isRemove(header)) return { ...summary, anyRemove: true }
-  if (!isAdd(header)) return summary
-  const standing = { ...unborn, exists: verdict === 'valid' }
-  const standings = new Map(summary.standings).set(tenureCreatedBy(header), standing)
-  return { ...summary, standings }
-}
-
-function passOver(graph: Graph, ignored: ReadonlySet<EventId>, frozen: FrozenPrefix): Pass {
+function passOver(given: Given, ignored: ReadonlySet<EventId>): Pass {
+  const { graph } = given
   const pass: Pass = {
     isVoid: new Uint8Array(graph.headers.length),
     struck: new Uint8Array(graph.headers.length),
@@ -172,32 +180,30 @@ function passOver(graph: Graph, ignored: ReadonlySet<EventId>, frozen: FrozenPre
     })),
   }
   for (let t = 0; t < graph.tenures.length; t++) {
-    judge(graph, pass, t, ignored, frozen)
-    restrict(graph, pass, t, ignored, frozen)
+    judge(given, pass, t, ignored)
+    restrict(given, pass, t, ignored)
   }
   return pass
 }
 
 /** Verdicts on the events of tenure `t`, once all its seniors have restricted it. */
 function judge(
-  graph: Graph,
+  { graph, endorsements, frozen }: Given,
   pass: Pass,
   t: number,
   ignored: ReadonlySet<EventId>,
-  frozen: FrozenPrefix,
 ): void {
-  const { add, key, events } = graph.tenures[t] as GraphTenure
+  const { id: tenure, add, key, events } = graph.tenures[t] as GraphTenure
   const standing = pass.standings[t] as MutableStanding
-  standing.exists = add < 0 || pass.isVoid[add] === 0
+  standing.exists = add < 0 || (pass.isVoid[add] === 0 && endorsements.suffice(add, t, pass.isVoid))
   const isLeaving = (i: number) => {
     const header = graph.headers[i] as OwnerHeader
     return isRemove(header) && header.key === key && !ignored.has(header.id)
   }
   const leavings = new Set(events.filter(isLeaving))
-  for (const i of leavings) if (isFrozenValid(graph, i, frozen)) standing.shut = true
+  for (const i of leavings) if (frozen.isInForce(idOf(graph, i), tenure)) standing.shut = true
   const counts = (i: number) =>
-    frozen.verdictOf((graph.headers[i] as OwnerHeader).id) ??
-    (standing.exists && !standing.shut && pass.struck[i] === 0)
+    frozen.verdictOf(idOf(graph, i)) ?? (standing.exists && !standing.shut && pass.struck[i] === 0)
   if (leavings.size === 0) {
     for (const i of events) if (!counts(i)) pass.isVoid[i] = 1
     return
@@ -210,7 +216,7 @@ function judge(
       left[i] = (left[i] as number) | (left[parents[k] as number] as number)
     }
     if (graph.tenureOf[i] !== t) continue
-    const { id } = graph.headers[i] as OwnerHeader
+    const id = idOf(graph, i)
     if (!(frozen.verdictOf(id) ?? (left[i] === 0 && counts(i)))) pass.isVoid[i] = 1
     else if (leavings.has(i)) {
       left[i] = 1
@@ -220,58 +226,67 @@ function judge(
   }
 }
 
-const unborn: Standing = { exists: false, closed: false, leavings: [], removals: [] }
-
-/** What the valid removals of tenure `t` do to its juniors. */
-function restrict(
-  graph: Graph,
-  pass: Pass,
-  t: number,
-  ignored: ReadonlySet<EventId>,
-  frozen: FrozenPrefix,
-): void {
-  const { add, key, events } = graph.tenures[t] as GraphTenure
-  const juniorsOf = (i: number) => {
-    const target = (graph.headers[i] as Keyed).key
-    return (graph.tenuresOfKey.get(target) ?? []).filter((x) => x > t)
-  }
-  const acting = events.filter((i) => {
-    const header = graph.headers[i] as OwnerHeader
-    if (!isRemove(header) || pass.isVoid[i] !== 0 || ignored.has(header.id)) return false
-    return juniorsOf(i).length > 0
-  })
-  if (acting.length === 0) return
-  // A founder is senior to all that rank after it; others to the tenures added with theirs in the
-  // past.
-  const afterAdd = add < 0 ? undefined : descendants(graph, [add])
+/**
+ * What valid removals do to tenures ranked after `t`, now that `t` is judged, who wrote or endorsed
+ * them.
+ */
+function restrict(given: Given, pass: Pass, t: number, ignored: ReadonlySet<EventId>): void {
+  const { graph, stages } = given
+  const acting = (stages.get(t) ?? []).filter(
+    ({ removal, last }) =>
+      pass.isVoid[removal] === 0 &&
+      !ignored.has(idOf(graph, removal)) &&
+      targetsOf(graph, removal, t, last).length > 0,
+  )
   for (let from = 0; from < acting.length; from += SCAN_BITS) {
-    const removes = acting.slice(from, from + SCAN_BITS)
-    const after = descendants(graph, removes)
-    const known = acknowledged(graph, t, after, pass.isVoid)
-    // Per junior, the bits of what is in effect on it.
-    const effects = new Map<number, { removals: number; leavings: number }>()
-    removes.forEach((i, k) => {
-      const isLeaving = (graph.headers[i] as Keyed).key === key
-      for (const x of juniorsOf(i)) {
-        const addOfX = (graph.tenures[x] as GraphTenure).add
-        if (afterAdd !== undefined && afterAdd[addOfX] === 0) continue
-        if (addOfX >= 0 && ((after[addOfX] as number) & (1 << k)) !== 0) continue
-        const isFrozen = isFrozenValid(graph, i, frozen)
-        register(pass, x, { id: (graph.headers[i] as Keyed).id, by: t, isFrozen }, isLeaving)
-        if (isFrozen) continue
-        const effect = effects.get(x) ?? { removals: 0, leavings: 0 }
-        effect[isLeaving ? 'leavings' : 'removals'] |= 1 << k
-        effects.set(x, effect)
-      }
-    })
-    for (const [x, { removals, leavings }] of effects) {
-      for (const e of (graph.tenures[x] as GraphTenure).events) {
-        const isOutsideK = ((known[e] as number) & removals) !== removals
-        // Leaving is one rule for all tenures of the key: it voids only what follows it.
-        if (isOutsideK || ((after[e] as number) & leavings) !== 0) pass.struck[e] = 1
-      }
+    restrictBy(given, pass, t, acting.slice(from, from + SCAN_BITS))
+  }
+}
+
+/** Tenures of the key that a removal names, ranked after `t` and up to `last`. */
+function targetsOf(graph: Graph, removal: number, t: number, last: number): number[] {
+  const { key } = graph.headers[removal] as Keyed
+  return (graph.tenuresOfKey.get(key) ?? []).filter((x) => x > t && x <= last)
+}
+
+/** @param acting at most 32. */
+function restrictBy(given: Given, pass: Pass, t: number, acting: readonly Stage[]): void {
+  const { graph, endorsements, frozen } = given
+  const { headers, tenureOf, tenures } = graph
+  const removals = acting.map(({ removal }) => removal)
+  const after = descendants(graph, removals)
+  // Per tenure, the bits of what is in effect on it.
+  const effects = new Map<number, { removals: number; leavings: number }>()
+  acting.forEach(({ removal, last }, k) => {
+    const by = tenureOf[removal] as number
+    const { id, key } = headers[removal] as Keyed
+    const isLeaving = key === (tenures[by] as GraphTenure).key
+    for (const x of targetsOf(graph, removal, t, last)) {
+      const { add, id: tenure } = tenures[x] as GraphTenure
+      if (!endorsements.isSenior(by, x)) continue
+      if (add >= 0 && ((after[add] as number) & (1 << k)) !== 0) continue
+      if (!isLeaving && !endorsements.suffice(removal, x, pass.isVoid)) continue
+      const isFrozen = frozen.isInForce(id, tenure)
+      register(pass, x, { id, by, isFrozen }, isLeaving)
+      if (isFrozen) continue
+      const effect = effects.get(x) ?? { removals: 0, leavings: 0 }
+      effect[isLeaving ? 'leavings' : 'removals'] |= 1 << k
+      effects.set(x, effect)
+    }
+  })
+  if (effects.size === 0) return
+  const known = acknowledged(graph, removals, after, pass.isVoid)
+  for (const [x, { removals: struckBy, leavings }] of effects) {
+    for (const e of (tenures[x] as GraphTenure).events) {
+      const isOutsideK = ((known[e] as number) & struckBy) !== struckBy
+      // Leaving is one rule for all tenures of the key: it voids only what follows it.
+      if (isOutsideK || ((after[e] as number) & leavings) !== 0) pass.struck[e] = 1
     }
   }
+}
+
+function idOf(graph: Graph, node: number): EventId {
+  return (graph.headers[node] as OwnerHeader).id
 }
 
 /** Notes a restriction in effect on tenure `x`. */
@@ -283,10 +298,6 @@ function register(pass: Pass, x: number, removal: Removal, isLeaving: boolean): 
   if (removal.isFrozen) standing.shut = true
 }
 
-function isFrozenValid(graph: Graph, node: number, frozen: FrozenPrefix): boolean {
-  return frozen.verdictOf((graph.headers[node] as OwnerHeader).id) === true
-}
-
 function isLive(standing: MutableStanding): boolean {
   return standing.exists && standing.removals.length === 0 && standing.leavings.length === 0
 }
@@ -294,13 +305,13 @@ function isLive(standing: MutableStanding): boolean {
 /**
  * The valid leaving with the greatest (depth, rank, id), of a tenure that no senior has removed.
  */
-function lastLeaving(graph: Graph, pass: Pass, frozen: FrozenPrefix): EventId | undefined {
+function lastLeaving({ graph, frozen }: Given, pass: Pass): EventId | undefined {
   let last: OwnerHeader | undefined
   pass.standings.forEach((standing) => {
     if (standing.removals.length > 0) return
     for (const i of standing.ownLeavings) {
       const header = graph.headers[i] as OwnerHeader
-      if (isFrozenValid(graph, i, frozen)) continue
+      if (frozen.verdictOf(header.id) === true) continue
       // Tenures come by rank, so at equal depth a later tenure wins.
       const isLater =
         last === undefined ||
@@ -316,7 +327,7 @@ function resultOf(
   graph: Graph,
   pass: Pass,
   known: Omit<AuthoritySummary, 'standings'>,
-): Omit<Authority, 'ignoredLeavings'> {
+): Omit<Authority, 'ignoredLeavings' | 'requirements'> {
   const voidEvents = new Set<EventId>()
   graph.headers.forEach(({ id }, i) => {
     if (pass.isVoid[i] !== 0) voidEvents.add(id)
@@ -326,7 +337,11 @@ function resultOf(
     const founder = founderIndex === undefined ? {} : { founderIndex }
     return { id, key, addDepth, ...founder, exists: standing.exists, live: isLive(standing) }
   })
-  return { tenures, voidEvents, summary: { standings: standingsOf(graph, pass), ...known } }
+  return {
+    tenures,
+    voidEvents,
+    summary: { standings: standingsOf(graph, pass), ...known },
+  }
 }
 
 function standingsOf(graph: Graph, pass: Pass): Map<TenureId, Standing> {
@@ -338,9 +353,14 @@ function standingsOf(graph: Graph, pass: Pass): Map<TenureId, Standing> {
   const standings = new Map<TenureId, Standing>()
   graph.tenures.forEach(({ id }, t) => {
     const { exists, removals, shut, leavings } = pass.standings[t] as MutableStanding
+    if (!exists) {
+      standings.set(id, unborn)
+      return
+    }
     const closed = removals.length > 0 || shut
+    const removedBy = removals.map((removal) => removal.id)
     const onOthers = [...(removalsBy[t] ?? [])]
-    standings.set(id, exists ? { exists, closed, leavings, removals: onOthers } : unborn)
+    standings.set(id, { exists, closed, removedBy, leavings, removals: onOthers })
   })
   return standings
 }

@@ -1,6 +1,8 @@
 // Layer B: which operations of a proposal are accepted. Reads the verdicts of layer A and nothing
-// else. Accepted: some valid accept has no reject of the item before it; never withdrawn. Rejected:
-// not accepted, and some valid reject stands that its own key did not take back by a later accept.
+// else. An accept counts when it is valid and has no reject of the item before it; it is never
+// withdrawn. Accepted: for some i, at least i keys have accepts that count and require at most i.
+// Rejected: not accepted, and some valid reject stands that its own key did not take back by a later
+// accept.
 import { compareDates } from './accept-date.ts'
 import type { EventId } from './ids.ts'
 import type { Decision, ReviewOfProposal } from './state.ts'
@@ -28,10 +30,13 @@ export function decide(operationCount: number, reviews: readonly ReviewOfProposa
   const open = wholeOf(operationCount)
   const decidedBy = new Array<ReviewOfProposal | undefined>(operationCount)
 
-  // The earliest accept of an operation dates it, so accepts paint by date and never over another.
+  // The first accept with which an operation has enough dates it, so accepts paint by date and never
+  // over another.
+  let tally: ReturnType<typeof tallyOf> | undefined
   for (const accept of accepts) {
     const painted = intersection(coverOf(accept.event), open)
     for (const reject of accept.validRejectsBefore) subtract(painted, coverOf(reject))
+    if (accept.requires > 1) (tally ??= tallyOf(operationCount, accepts))(accept, painted)
     paint(painted, accept, decidedBy)
     subtract(open, painted)
   }
@@ -44,6 +49,40 @@ export function decide(operationCount: number, reviews: readonly ReviewOfProposa
     subtract(open, painted)
   }
   return runsOf(decidedBy)
+}
+
+/**
+ * Counts accepts that require more than one key, each after those with smaller dates, and leaves of the
+ * operations they cover those that have enough now.
+ */
+function tallyOf(
+  operationCount: number,
+  accepts: readonly ReviewOfProposal[],
+): (accept: ReviewOfProposal, covered: Operations) => void {
+  // If i keys are enough for any i, they are for one that some accept requires.
+  const levels = [...new Set(accepts.map(({ requires }) => requires))].filter((i) => i > 1)
+  const counts = new Map(levels.map((i) => [i, new Uint16Array(operationCount)]))
+  const counted = new Map<string, Operations>()
+  return ({ key, requires }, covered) => {
+    const enough = new Uint32Array(covered.length)
+    for (const [level, count] of counts) {
+      if (level < requires) continue
+      // A key counts once, by the accept that requires the least.
+      const of = `${level} ${key}`
+      const before = counted.get(of)
+      const fresh = covered.slice()
+      if (before === undefined) counted.set(of, covered.slice())
+      else {
+        subtract(fresh, before)
+        unite(before, fresh)
+      }
+      forEach(fresh, (i) => {
+        count[i] = (count[i] as number) + 1
+        if ((count[i] as number) >= level) addRange(enough, i, i)
+      })
+    }
+    covered.set(enough)
+  }
 }
 
 /** Per reject, the operations that its own key accepted with the reject in the past. */
@@ -60,7 +99,7 @@ function takenBackBy(
       const cover = coverOf(accept.event)
       const back = takenBack.get(reject)
       if (back === undefined) takenBack.set(reject, cover.slice())
-      else cover.forEach((word, i) => (back[i] = (back[i] as number) | word))
+      else unite(back, cover)
     }
   }
   return takenBack
@@ -109,10 +148,18 @@ function subtract(from: Operations, set: Operations): void {
   for (let i = 0; i < from.length; i++) from[i] = (from[i] as number) & ~(set[i] as number)
 }
 
-function paint<T>(set: Operations, colour: T, canvas: T[]): void {
+function unite(into: Operations, set: Operations): void {
+  for (let i = 0; i < into.length; i++) into[i] = (into[i] as number) | (set[i] as number)
+}
+
+function forEach(set: Operations, visit: (operation: number) => void): void {
   set.forEach((word, i) => {
     for (let rest = word; rest !== 0; rest &= rest - 1) {
-      canvas[i * 32 + (31 - Math.clz32(rest & -rest))] = colour
+      visit(i * 32 + (31 - Math.clz32(rest & -rest)))
     }
   })
+}
+
+function paint<T>(set: Operations, colour: T, canvas: T[]): void {
+  forEach(set, (operation) => (canvas[operation] = colour))
 }

@@ -22,10 +22,16 @@ export const errorCodes = {
   BAD_HOST: { status: 403, hint: 'use the address the daemon listens on' },
   EXISTS: { status: 409, hint: 'choose another name' },
   ALREADY_DECIDED: { status: 409, hint: 'propose the change again to decide anew' },
+  ALREADY_VOTED: {
+    status: 409,
+    hint: 'a key votes for one checkpoint after each: wait for others',
+  },
+  ALREADY_APPROVED: { status: 409, hint: 'another owner has to agree now' },
   STALE_BASE: { status: 409, hint: 'propose the change again on the newest version' },
   LAST_OWNER: { status: 409, hint: 'add another owner first' },
   NOT_HERE: { status: 409, hint: 'connect to a peer that holds the content, then repeat' },
   ADDRESS_IN_USE: { status: 409, hint: 'choose another address; port 0 picks a free one' },
+  ANCHOR_NOT_FOUND: { status: 422, hint: 'check the id of the checkpoint, or ask another peer' },
   NO_PEER: { status: 502, hint: 'check the address, and that the peer runs' },
   PEER_FAILED: { status: 502, hint: 'try another peer' },
   BAD_BLOCK: { status: 502, hint: 'the peer sent bytes that do not match their CID' },
@@ -35,7 +41,10 @@ export const errorCodes = {
   HOME_MISSING: { status: 404, hint: 'run `gonk-node init` first' },
   HOME_BUSY: { status: 409, hint: 'another gonk-node has this home open' },
   HOME_FORMAT: { status: 500, hint: 'this home was written by another version of gonk-node' },
-  HOME_DAMAGED: { status: 500, hint: 'keep a copy of the home and clone the datasets again' },
+  HOME_DAMAGED: {
+    status: 500,
+    hint: 'stop the node, keep a copy of the home, and run `gonk-node repair`',
+  },
   DISK: { status: 507, hint: 'check the permissions there, and that the disk has space' },
   CONFIG: { status: 400, hint: 'see `gonk-node config list`' },
   TIMEOUT: { status: 504, hint: 'try again' },
@@ -63,6 +72,14 @@ export class GonkError extends Error {
     this.hint = options.hint ?? errorCodes[code].hint
     this.details = options.details
   }
+}
+
+const QUOTED_CHARS_MAX = 200
+
+/** Text of strangers as part of a message: short, in one line, and nothing in it that moves a cursor. */
+export function quoted(text: string): string {
+  const cut = text.slice(0, QUOTED_CHARS_MAX).toWellFormed()
+  return cut.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '\ufffd')
 }
 
 /**

@@ -1,8 +1,9 @@
 // Event ⇄ canonical dag-cbor bytes. Decoding is strict: one event has exactly one encoding, and what
 // does not fit the shapes of event.ts within limits.ts is refused with a reason, never repaired.
 import * as dagCbor from '@ipld/dag-cbor'
-import type { Rejection } from './errors.ts'
-import type { Event, Labels, Operation, OwnerBody, ReviewItem } from './event.ts'
+import { quoted, type Rejection } from './errors.ts'
+import { bodyOf, genesisOf, wireOfBody } from './body-codec.ts'
+import type { Event, Labels, Operation, OwnerBody } from './event.ts'
 import {
   bytesOfHex,
   cidBytesOf,
@@ -10,7 +11,6 @@ import {
   type DatasetId,
   type EventId,
   eventIdOfBlock,
-  eventIdOfCidBytes,
   founderIndexOf,
   type PublicKey,
   type Sha256,
@@ -21,7 +21,6 @@ import { operationOf, wireOfOperation } from './operation-codec.ts'
 import {
   asMap,
   eventId,
-  hasControlCharacter,
   labelsOf,
   list,
   onlyKeys,
@@ -31,6 +30,7 @@ import {
   Refusal,
   refuse,
   some,
+  sortedIds,
   tenureOf,
   text,
   uint,
@@ -123,26 +123,6 @@ function wireOf(draft: Draft, author: PublicKey): Plain {
   }
 }
 
-function wireOfBody(body: Exclude<OwnerBody, { kind: 'unknown' }>): Plain {
-  switch (body.kind) {
-    case 'add':
-      return { key: bytesOfHex(body.key), ...some({ proof: body.proof, name: body.name }) }
-    case 'remove':
-      return { key: bytesOfHex(body.key) }
-    case 'review':
-      return {
-        verdict: body.verdict,
-        items: body.items.map((item) => ({
-          p: cidBytesOf(item.proposal),
-          ...some({ r: item.ranges }),
-        })),
-        ...some({ reason: body.reason }),
-      }
-    case 'release':
-      return { tag: body.tag, root: body.root, ...some({ text: body.text }) }
-  }
-}
-
 // ---------------------------------------------------------------- signing
 
 /**
@@ -211,7 +191,7 @@ function decodeCanonical(block: Uint8Array): Plain {
     value = dagCbor.decode(block)
     again = dagCbor.encode(value)
   } catch (error) {
-    refuse(`not dag-cbor: ${(error as Error).message}`, 'not-canonical')
+    refuse(`not dag-cbor: ${quoted((error as Error).message)}`, 'not-canonical')
   }
   if (compareBytes(again, block) !== 0) {
     refuse('not the canonical encoding', 'not-canonical')
@@ -261,7 +241,7 @@ function eventOf(wire: Plain, block: Uint8Array, id: EventId): Event {
     if (version !== FORMAT_VERSION) refuse(`format version ${version}`)
     onlyKeys(wire, ['v', 'k', 'd', 'a', 'b', 't', 'sig'], ['l'], kind)
   } else {
-    onlyKeys(wire, ['v', 'k', 'd', 'a', 'b', 't', 'w', 'h', 's', 'sig'], ['l'], kind)
+    onlyKeys(wire, ['v', 'k', 'd', 'a', 'b', 't', 'w', 'h', 's', 'sig'], ['l'], 'owner event')
   }
   if (kind === 'genesis') {
     if (wire['d'] !== null) refuse('genesis names a dataset')
@@ -280,10 +260,7 @@ function eventOf(wire: Plain, block: Uint8Array, id: EventId): Event {
       ...optionalText(body, 'name', limits.textBytesMax),
     }
   }
-  const parents = list(wire['s'], 's', 1, limits.parentsMax).map((parent) => eventId(parent, 's'))
-  if (parents.some((parent, i) => i > 0 && parent <= (parents[i - 1] as EventId))) {
-    refuse('parents are not sorted and unique')
-  }
+  const parents = sortedIds(wire['s'], 's', 1, limits.parentsMax)
   const depth = uint(wire['h'], 'h')
   if (depth < 1) refuse('depth 0 is the genesis')
   return {
@@ -296,86 +273,4 @@ function eventOf(wire: Plain, block: Uint8Array, id: EventId): Event {
     parents,
     body: version === FORMAT_VERSION ? bodyOf(kind, asMap(wire['b'], 'b')) : { kind: 'unknown' },
   }
-}
-
-function genesisOf(body: Plain) {
-  onlyKeys(body, ['founders', 'kOwner', 'kReview', 'nonce'], ['name'], 'genesis')
-  const founders = list(body['founders'], 'founders', 1, limits.foundersMax).map((key) =>
-    publicKey(key, 'founders'),
-  )
-  if (new Set(founders).size !== founders.length) refuse('a founder is listed twice')
-  const kOwner = uint(body['kOwner'], 'kOwner')
-  const kReview = uint(body['kReview'], 'kReview')
-  if (kOwner !== 1 || kReview !== 1) refuse('thresholds above 1 are not part of this version')
-  if (!(body['nonce'] instanceof Uint8Array) || body['nonce'].length !== 16) refuse('nonce')
-  return { founders, kOwner, kReview, ...optionalText(body, 'name', limits.textBytesMax) }
-}
-
-function bodyOf(kind: string, body: Plain): OwnerBody {
-  switch (kind) {
-    case 'add': {
-      onlyKeys(body, ['key'], ['proof', 'name'], kind)
-      const proof = body['proof']
-      if (
-        proof !== undefined &&
-        !(proof instanceof Uint8Array && proof.length === SIGNATURE_BYTES)
-      ) {
-        refuse('proof')
-      }
-      const key = publicKey(body['key'], 'key')
-      return {
-        kind,
-        key,
-        ...(proof && { proof }),
-        ...optionalText(body, 'name', limits.textBytesMax),
-      }
-    }
-    case 'remove':
-      onlyKeys(body, ['key'], [], kind)
-      return { kind, key: publicKey(body['key'], 'key') }
-    case 'review': {
-      onlyKeys(body, ['verdict', 'items'], ['reason'], kind)
-      const verdict = body['verdict']
-      if (verdict !== 'accept' && verdict !== 'reject') refuse('verdict')
-      const items = reviewItemsOf(body['items'])
-      return { kind, verdict, items, ...optionalText(body, 'reason', limits.textBytesMax) }
-    }
-    case 'release': {
-      onlyKeys(body, ['tag', 'root'], ['text'], kind)
-      if (eventIdOfCidBytes(body['root']) === undefined) refuse('root')
-      const tag = text(body['tag'], 'tag', limits.tagBytesMax)
-      if (tag === '' || hasControlCharacter(tag)) refuse('tag')
-      const root = body['root'] as Uint8Array
-      return { kind, tag, root, ...optionalText(body, 'text', limits.textBytesMax) }
-    }
-    default:
-      return { kind: 'unknown' }
-  }
-}
-
-function reviewItemsOf(value: unknown): ReviewItem[] {
-  let rangeCount = 0
-  const seen = new Set<EventId>()
-  return list(value, 'items', 1, limits.reviewItemsMax).map((entry) => {
-    const item = asMap(entry, 'item')
-    onlyKeys(item, ['p'], ['r'], 'item')
-    const proposal = eventId(item['p'], 'p')
-    if (seen.has(proposal)) refuse('a proposal is named twice in one review')
-    seen.add(proposal)
-    if (item['r'] === undefined) return { proposal }
-    const ranges = list(item['r'], 'r', 1, limits.reviewRangesMax).map(
-      (range): [number, number] => {
-        const [from, to] = list(range, 'r', 2, 2)
-        return [uint(from, 'r'), uint(to, 'r')]
-      },
-    )
-    rangeCount += ranges.length
-    if (rangeCount > limits.reviewRangesMax) refuse('ranges in one review', 'limit-exceeded')
-    ranges.forEach(([from, to], i) => {
-      const after = i === 0 ? -1 : (ranges[i - 1] as [number, number])[1]
-      if (from <= after || to < from || to >= limits.operationsMax)
-        refuse('ranges are not in order')
-    })
-    return { proposal, ranges }
-  })
 }

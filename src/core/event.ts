@@ -1,6 +1,14 @@
 // The Event union: every fact a peer may state. Wire form: event-codec.ts; meaning: authority.ts,
 // decisions.ts, objects.ts.
-import type { DatasetId, EventId, ObjectId, PublicKey, TenureId, VersionId } from './ids.ts'
+import type {
+  CheckpointId,
+  DatasetId,
+  EventId,
+  ObjectId,
+  PublicKey,
+  TenureId,
+  VersionId,
+} from './ids.ts'
 
 /** Signed, read by no rule: foreign ids, claimed authors and times. At most 1 KiB. */
 export type Labels = Readonly<Record<string, string>>
@@ -20,9 +28,9 @@ export interface Genesis extends Signed {
   readonly family: 'genesis'
   readonly kind: 'genesis'
   readonly founders: readonly PublicKey[]
-  /** Distinct senior keys that must agree to add or remove an owner. Only 1 until it is built. */
+  /** Distinct senior keys that must agree to add or remove an owner: 1 to the number of founders. */
   readonly kOwner: number
-  /** Distinct keys that must accept an item; at most kOwner. Only 1 until it is built. */
+  /** Distinct keys that must accept an item, until a policy says otherwise: 1 to kOwner. */
   readonly kReview: number
   readonly name?: string
 }
@@ -69,7 +77,26 @@ export type OwnerBody =
       readonly root: Uint8Array
       readonly text?: string
     }
+  /** The author agrees to an `add`, `remove` or `policy` in the event's past. */
+  | { readonly kind: 'endorse'; readonly operation: EventId }
+  /** From here on this many distinct keys must accept an item. */
+  | { readonly kind: 'policy'; readonly kReview: number }
+  /** A vote for a checkpoint. */
+  | { readonly kind: 'cp'; readonly checkpoint: CheckpointBody }
   | { readonly kind: 'unknown' }
+
+/** What the votes for one checkpoint have in common; its id: `checkpointIdOf`. */
+export interface CheckpointBody {
+  /** 1 + the height of the one before; the first has 1. */
+  readonly height: number
+  readonly previous?: CheckpointId
+  /** Owner events: the checkpoint settles them and all their ancestors. Sorted, unique, 1 to 64. */
+  readonly heads: readonly EventId[]
+  /** Proposals those name that it does not cover, as nobody had them. Sorted, unique, up to 4,096. */
+  readonly without: readonly EventId[]
+  /** Root of the snapshot of what it settles. Checked and marked by every node, read by no rule. */
+  readonly root: Uint8Array
+}
 
 export type Verdict = 'accept' | 'reject'
 

@@ -10,6 +10,8 @@ type Branded<T, B> = T & { readonly [brand]: B }
 export type EventId = Branded<string, 'EventId'>
 /** The event id of a dataset's genesis. */
 export type DatasetId = EventId
+/** Hex of the sha2-256 of a checkpoint's block, `{v, d, height, prev, heads, without, root}`. */
+export type CheckpointId = Branded<string, 'CheckpointId'>
 /** Hex of sha2-256("gonk/object" ‖ 0 ‖ proposal digest ‖ index as 4 bytes, big-endian). */
 export type ObjectId = Branded<string, 'ObjectId'>
 /** 64 lower-case hex digits of an Ed25519 public key. */
@@ -42,7 +44,7 @@ export function eventIdOfBlock(block: Uint8Array, sha256: Sha256): EventId {
 }
 
 /** The 36 bytes of the CID, as used inside events. */
-export function cidBytesOf(id: EventId): Uint8Array {
+export function cidBytesOf(id: EventId | CheckpointId): Uint8Array {
   const bytes = new Uint8Array(CID_BYTES)
   bytes.set(EVENT_CID_PREFIX)
   bytes.set(bytesOfHex(id), 4)
@@ -60,11 +62,11 @@ export function cidOfDigest(digest: Uint8Array, codec: number = DAG_CBOR): CID {
   return CID.createV1(codec, Digest.create(SHA2_256, digest))
 }
 
-export function cidOfEventId(id: EventId): CID {
+export function cidOfEventId(id: EventId | CheckpointId): CID {
   return cidOfDigest(bytesOfHex(id))
 }
 
-export function textOfEventId(id: EventId): string {
+export function textOfEventId(id: EventId | CheckpointId): string {
   return cidOfEventId(id).toString()
 }
 

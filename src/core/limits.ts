@@ -15,6 +15,8 @@ export const limits = {
   /** Entries in one review, and ranges over all of them. */
   reviewItemsMax: 1_000,
   reviewRangesMax: 256,
+  /** Proposals a checkpoint may leave out. */
+  withoutMax: 4_096,
   /** Founders in a genesis. */
   foundersMax: 64,
   /** Versions an operation may build on, and targets of an annotation. */

@@ -117,9 +117,9 @@ export async function objectRowOfRecord(
   source: NodeSource,
 ): Promise<ObjectRow> {
   const { status, head, versions: list, claim } = asMap(record)
-  const wires: Plain[] = []
-  if (Array.isArray(list)) wires.push(...list.map(asMap))
-  else for (const link of recordBlocksOf(record)) wires.push(...(await chunkOf(link, source)))
+  const wires: Plain[] = Array.isArray(list) ? list.map(asMap) : []
+  if (!Array.isArray(list))
+    for (const link of recordBlocksOf(record)) wires.push(...(await chunkOf(link, source)))
   const versions = wires.map(versionOf)
   const indexesOf = (...states: unknown[]) =>
     wires.flatMap(({ st }, i) => (states.includes(st) ? [i] : []))

@@ -5,6 +5,9 @@ import type { EventId, PublicKey, TenureId } from './ids.ts'
 import { founderTenure } from './ids.ts'
 import type { OwnerHeader } from './state.ts'
 
+/** Nodes per scan of the graph: one bit each. */
+export const SCAN_BITS = 32
+
 export interface GraphTenure {
   readonly id: TenureId
   readonly key: PublicKey
@@ -48,6 +51,20 @@ export function isAdd(header: OwnerHeader): header is Keyed {
   return header.kind === 'add' && header.key !== undefined
 }
 
+export function isEndorse(header: OwnerHeader): header is OwnerHeader & { operation: EventId } {
+  return header.kind === 'endorse' && header.operation !== undefined
+}
+
+export function isPolicy(header: OwnerHeader): header is OwnerHeader & { kReview: number } {
+  return header.kind === 'policy' && header.kReview !== undefined
+}
+
+/** What takes effect once enough keys endorse it. */
+export function isOperation(header: OwnerHeader): boolean {
+  return isAdd(header) || isRemove(header) || isPolicy(header)
+}
+
+/** @param withParents whether anybody will ask for pasts. */
 export function graphOf(
   founders: readonly PublicKey[],
   events: readonly OwnerHeader[],
@@ -70,7 +87,6 @@ export function graphOf(
     if (same === undefined) tenuresOfKey.set(key, [i])
     else same.push(i)
   })
-  // Without a remove nothing is void and nobody asks for parents.
   const links = withParents ? linksOf(headers, genesis) : noLinks
   return { headers, tenureOf, tenures, tenuresOfKey, ...links }
 }
@@ -130,27 +146,72 @@ export function descendants(graph: Graph, marked: readonly number[]): Int32Array
 }
 
 /**
- * K of each marked removal by tenure `t`: bit k of node i says that i is in K(marked[k]), that is,
- * the tenure wrote a valid event without marked[k] in its past which is i or has i in its past.
+ * Whether `older` is in the past of `newer`, for nodes among those given: one scan for every 32 of
+ * `olders`.
+ */
+export function pastOf(
+  graph: Graph,
+  olders: readonly number[],
+  newers: readonly number[],
+): (older: number, newer: number) => boolean {
+  const row = new Map(newers.map((node, i) => [node, i]))
+  const column = new Map(olders.map((node, i) => [node, i]))
+  const scans: Int32Array[] = []
+  for (let from = 0; from < olders.length; from += SCAN_BITS) {
+    const after = descendants(graph, olders.slice(from, from + SCAN_BITS))
+    scans.push(Int32Array.from(row.keys(), (node) => after[node] as number))
+  }
+  return (older, newer) => {
+    const bit = column.get(older)
+    const i = row.get(newer)
+    if (bit === undefined || i === undefined) throw new Error('not among the nodes asked about')
+    return (((scans[bit >>> 5] as Int32Array)[i] as number) & (1 << (bit & 31))) !== 0
+  }
+}
+
+/**
+ * K of each marked operation: bit k of node i says that i is in K(marked[k]), that is, its tenure
+ * wrote a valid event without marked[k] in its past which is i or has i in its past.
  */
 export function acknowledged(
   graph: Graph,
-  t: number,
+  marked: readonly number[],
   after: Int32Array,
   isVoid: Uint8Array,
 ): Int32Array {
-  const { parentsFrom, parents } = graph
+  const { tenureOf } = graph
   const known = new Int32Array(graph.headers.length)
-  for (const i of (graph.tenures[t] as GraphTenure).events) {
-    if (isVoid[i] === 0) known[i] = ~(after[i] as number)
+  const bitsOf = new Map<number, number>()
+  marked.forEach((node, bit) => {
+    const t = tenureOf[node] as number
+    bitsOf.set(t, (bitsOf.get(t) ?? 0) | (1 << bit))
+  })
+  for (const [t, bits] of bitsOf) {
+    for (const i of (graph.tenures[t] as GraphTenure).events) {
+      if (isVoid[i] === 0) known[i] = ~(after[i] as number) & bits
+    }
   }
-  for (let i = known.length - 1; i >= 0; i--) {
-    const mask = known[i] as number
+  spreadToParents(graph, known)
+  return known
+}
+
+/** For each node, which of the marked nodes (at most 32) have it in their past: bit k for `marked[k]`. */
+export function ancestors(graph: Graph, marked: readonly number[]): Int32Array {
+  const masks = new Int32Array(graph.headers.length)
+  marked.forEach((node, bit) => (masks[node] = 1 << bit))
+  spreadToParents(graph, masks)
+  marked.forEach((node, bit) => (masks[node] = (masks[node] as number) & ~(1 << bit)))
+  return masks
+}
+
+/** Gives every bit of a node to all of its past. */
+function spreadToParents({ parentsFrom, parents }: Graph, masks: Int32Array): void {
+  for (let i = masks.length - 1; i >= 0; i--) {
+    const mask = masks[i] as number
     if (mask === 0) continue
     for (let k = parentsFrom[i] as number; k < (parentsFrom[i + 1] as number); k++) {
       const parent = parents[k] as number
-      known[parent] = (known[parent] as number) | mask
+      masks[parent] = (masks[parent] as number) | mask
     }
   }
-  return known
 }

@@ -5,6 +5,7 @@ import { CID } from 'multiformats/cid'
 import { isRejection, type Rejection } from './errors.ts'
 import {
   bytesOfHex,
+  type CheckpointId,
   CID_BYTES,
   cidBytesOf,
   cidOfDigest,
@@ -46,6 +47,8 @@ export interface Snapshot {
   readonly eventsRoot: CID
   /** UnixFS directory. */
   readonly files: CID
+  /** The newest checkpoint of the chain that the state was computed under; absent without one. */
+  readonly checkpoint?: CheckpointId
 }
 
 type Plain = Record<string, unknown>
@@ -57,6 +60,7 @@ const OWNERS_MAX = 4_096
 const SNAPSHOT_BYTES_MAX = 512 * 1024
 const DAG_PB = 0x70
 const KEY_BYTES = 32
+const CHECKPOINT = 'checkpoint'
 const FIELDS = ['v', 'd', 'heads', 'owners', 'policy', 'counts', 'stateRoot', 'eventsRoot', 'files']
 const POLICY_FIELDS = ['kOwner', 'kReview'] as const
 const COUNT_FIELDS = [
@@ -74,7 +78,7 @@ export function encodeSnapshot(
   snapshot: Snapshot,
   sha256: Sha256,
 ): { cid: CID; bytes: Uint8Array } {
-  const { counts, policy } = snapshot
+  const { counts, policy, checkpoint } = snapshot
   const bytes = dagCbor.encode({
     v: FORMAT_VERSION,
     d: cidBytesOf(snapshot.dataset),
@@ -89,6 +93,7 @@ export function encodeSnapshot(
     stateRoot: snapshot.stateRoot,
     eventsRoot: snapshot.eventsRoot,
     files: snapshot.files,
+    ...(checkpoint && { [CHECKPOINT]: cidBytesOf(checkpoint as string as EventId) }),
   })
   return { cid: cidOfDigest(sha256(bytes)), bytes }
 }
@@ -102,7 +107,7 @@ export function decodeSnapshot(bytes: Uint8Array): Snapshot | Rejection {
 }
 
 function snapshotOf(value: unknown): Snapshot | undefined {
-  const wire = fieldsOf(value, FIELDS)
+  const wire = fieldsOf(value, FIELDS, CHECKPOINT)
   if (wire?.['v'] !== FORMAT_VERSION) return undefined
   const dataset = eventIdOfCidBytes(wire['d'])
   const heads = listOf(wire['heads'], HEADS_MAX, eventIdOfCidBytes)
@@ -115,7 +120,10 @@ function snapshotOf(value: unknown): Snapshot | undefined {
   if (!dataset || !heads || !owners || !policy || !counts) return undefined
   if (!stateRoot || !eventsRoot || !files) return undefined
   if (heads.some((head, i) => i > 0 && head <= (heads[i - 1] as EventId))) return undefined
-  return { dataset, heads, owners, policy, counts, stateRoot, eventsRoot, files }
+  const snapshot = { dataset, heads, owners, policy, counts, stateRoot, eventsRoot, files }
+  if (!Object.hasOwn(wire, CHECKPOINT)) return snapshot
+  const id = eventIdOfCidBytes(wire[CHECKPOINT])
+  return id === undefined ? undefined : { ...snapshot, checkpoint: id as string as CheckpointId }
 }
 
 function ownerOf(value: unknown): Snapshot['owners'][number] | undefined {
@@ -137,12 +145,13 @@ function tenureOf(value: unknown): TenureId | undefined {
   return value < limits.foundersMax ? (`f${value}` as TenureId) : undefined
 }
 
-function fieldsOf(value: unknown, fields: readonly string[]): Plain | undefined {
+/** A map of exactly these fields, and the optional one. */
+function fieldsOf(value: unknown, fields: readonly string[], optional?: string): Plain | undefined {
   if (typeof value !== 'object' || value === null) return undefined
-  const keys = Object.keys(value)
-  return keys.length === fields.length && fields.every((field) => Object.hasOwn(value, field))
-    ? (value as Plain)
-    : undefined
+  const has = (field: string) => Object.hasOwn(value, field)
+  const count = fields.length + Number(optional !== undefined && has(optional))
+  const isExact = Object.keys(value).length === count && fields.every(has)
+  return isExact ? (value as Plain) : undefined
 }
 
 function listOf<T>(

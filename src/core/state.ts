@@ -19,6 +19,10 @@ export interface OwnerHeader {
   readonly parents: readonly EventId[]
   /** Of `add` and `remove`. */
   readonly key?: PublicKey
+  /** Of `endorse`: what it agrees to. */
+  readonly operation?: EventId
+  /** Of `policy`. */
+  readonly kReview?: number
 }
 
 /** One period in which a key may approve. */
@@ -28,7 +32,7 @@ export interface Tenure {
   /** Depth and id of the add; founders: 0 and their index. */
   readonly addDepth: number
   readonly founderIndex?: number
-  /** Its add is valid. Founders exist. */
+  /** Its add is valid, and enough of its seniors endorse it. Founders exist. */
   readonly exists: boolean
   /** Exists, was not removed, and has not left (or its leaving is ignored, rule 7). */
   readonly live: boolean
@@ -42,6 +46,8 @@ export interface ReviewOfProposal {
   readonly date: AcceptDate
   /** Verdict of layer A on the review event. */
   readonly valid: boolean
+  /** Distinct keys that must accept for this accept to count, by the policies it is under. */
+  readonly requires: number
   /** Both ends included; undefined: the whole proposal. */
   readonly ranges?: readonly (readonly [from: number, to: number])[]
   /** Rejects of the same proposal in this event's past. */
@@ -63,7 +69,7 @@ export type Decision =
       readonly from: number
       readonly to: number
       readonly status: 'accepted'
-      /** The earliest accept: smallest date. */
+      /** The first accept, by date, with which there are enough. */
       readonly by: EventId
       readonly date: AcceptDate
     }

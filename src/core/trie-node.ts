@@ -1,7 +1,7 @@
 // The nodes of the Merkle trie as blocks: one node has one encoding, and nothing else is taken for one.
 import * as dagCbor from '@ipld/dag-cbor'
 import { CID } from 'multiformats/cid'
-import { GonkError, isRejection, type Rejection } from './errors.ts'
+import { GonkError, isRejection, quoted, type Rejection } from './errors.ts'
 import { bytesOfHex, cidOfDigest, compareBytes, hexOf, type Sha256 } from './ids.ts'
 import { limits } from './limits.ts'
 
@@ -208,7 +208,7 @@ export function decodeCanonical(bytes: Uint8Array): { value: unknown } | Rejecti
     if (compareBytes(dagCbor.encode(value), bytes) === 0) return { value }
     return { refused: 'not-canonical', what: 'another encoding of the same' }
   } catch (error) {
-    return { refused: 'not-canonical', what: (error as Error).message }
+    return { refused: 'not-canonical', what: quoted((error as Error).message) }
   }
 }
 

@@ -92,6 +92,15 @@ export function eventId(value: unknown, where: string): EventId {
   return eventIdOfCidBytes(value) ?? refuse(where)
 }
 
+/** Ids of events, each once and ascending. */
+export function sortedIds(value: unknown, where: string, min: number, max: number): EventId[] {
+  const ids = list(value, where, min, max).map((entry) => eventId(entry, where))
+  if (ids.some((id, i) => i > 0 && id <= (ids[i - 1] as EventId))) {
+    refuse(`${where}: not sorted and unique`)
+  }
+  return ids
+}
+
 export function objectId(value: unknown): ObjectId {
   if (!(value instanceof Uint8Array) || value.length !== 32) refuse('x')
   return hexOf(value) as ObjectId

@@ -99,8 +99,7 @@ export class DiskBlocks implements ListedBlocks {
   }
 
   #fileOf(cid: CID): string {
-    const { dir, file } = layout.encode(cid)
-    return path.join(this.#directory, dir, file)
+    return path.join(this.#directory, blockFile(cid))
   }
 
   /** One change at a time of each block: the temporary name of a write is fixed per block. */
@@ -131,7 +130,14 @@ export class DiskBlocks implements ListedBlocks {
   }
 }
 
-function cidOfFile(name: string): CID | undefined {
+/** Where the file of a block is, below the folder of a store. */
+export function blockFile(cid: CID): string {
+  const { dir, file } = layout.encode(cid)
+  return path.join(dir, file)
+}
+
+/** The block that a file of a store holds, by its name; undefined for files of other kinds. */
+export function cidOfFile(name: string): CID | undefined {
   if (!name.endsWith(EXTENSION)) return undefined
   try {
     return layout.decode(name)

@@ -51,7 +51,8 @@ export class DiskSpace {
   }
 }
 
-async function freeBytesOf(directory: string): Promise<number> {
+/** Bytes that may still be written where a directory is. Throws DISK. */
+export async function freeBytesOf(directory: string): Promise<number> {
   const { bavail, bsize } = await onDisk(statfs(directory), directory)
   return bavail * bsize
 }

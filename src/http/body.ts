@@ -1,6 +1,6 @@
 // Bodies of requests: JSON within limits, and files as they come in.
 import type { IncomingMessage } from 'node:http'
-import { GonkError } from '../core/errors.ts'
+import { GonkError, quoted } from '../core/errors.ts'
 
 export interface JsonLimits {
   readonly depthMax: number
@@ -35,7 +35,7 @@ export function parseJson(bytes: Buffer): unknown {
   try {
     return JSON.parse(utf8.decode(bytes)) as unknown
   } catch (error) {
-    const reason = error instanceof SyntaxError ? error.message : 'it is not UTF-8 text'
+    const reason = error instanceof SyntaxError ? quoted(error.message) : 'it is not UTF-8 text'
     throw new GonkError('USAGE', `the body is not JSON: ${reason}`, {
       hint: 'send one JSON object in UTF-8',
     })

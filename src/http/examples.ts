@@ -14,6 +14,9 @@ export const examples: { readonly [Method in keyof NodeApi]?: Readonly<Record<st
     addUser: { name: 'ada', role: 'member' },
     createDataset: { name: 'cells' },
     addOwner: { key, name: 'ada' },
+    endorse: { event },
+    setPolicy: { reviews: 2 },
+    trustCheckpoint: { checkpoint: event },
     createRelease: { tag: 'v1', text: 'first release' },
     propose: {
       operations: [
@@ -52,4 +55,5 @@ export const examples: { readonly [Method in keyof NodeApi]?: Readonly<Record<st
     },
     clone: { ref: link },
     checkout: { directory: '/srv/cells' },
+    backup: { directory: '/mnt/disk/gonk' },
   }

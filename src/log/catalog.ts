@@ -3,7 +3,16 @@ import { GonkError } from '../core/errors.ts'
 import { type DatasetId, type EventId, hexOf, textOfEventId } from '../core/ids.ts'
 import { type Database, DATABASE_FORMAT, del, put } from './database.ts'
 import { DatasetLog } from './dataset-log.ts'
-import { datasetPrefix, hex, homeKey, rangeOf, type Table, tables, u32 } from './keys.ts'
+import {
+  datasetPrefix,
+  datasetTables,
+  draftOrdinal,
+  hex,
+  homeKey,
+  rangeOf,
+  sealedOrdinal,
+  u32,
+} from './keys.ts'
 import { decodeRow, encodeRow } from './rows.ts'
 
 export interface DatasetRow {
@@ -13,7 +22,12 @@ export interface DatasetRow {
   /** Serves exactly this root (text of its CID) and does not follow. */
   readonly pinnedRoot?: string
   /** A clone that has not finished: the root it must reach. */
-  readonly cloning?: { readonly root?: string; readonly peers: readonly string[] }
+  readonly cloning?: {
+    readonly root?: string
+    readonly peers: readonly string[]
+    /** The id of a checkpoint that the dataset must contain. */
+    readonly anchor?: string
+  }
   /** Addresses it was cloned from: a node that follows the dataset stays connected to them. */
   readonly peers?: readonly string[]
 }
@@ -24,19 +38,6 @@ export interface CatalogEntry extends DatasetRow {
 
 /** Fields to set, or to drop when undefined. */
 type Changed<T> = { [K in keyof T]?: T[K] | undefined }
-
-/** Tables without an ordinal. */
-const HOME_TABLES = new Set<Table>([
-  'home',
-  'datasets',
-  'forgotten',
-  'events',
-  'nodes',
-  'held',
-  'refs',
-  'prefetched',
-  'stored',
-])
 
 export class Catalog {
   readonly #db: Database
@@ -62,10 +63,14 @@ export class Catalog {
     const home = await db.get(homeKey('home'))
     const { nextOrdinal } = decodeRow<{ nextOrdinal: number }>(home as Uint8Array)
     const catalog = new Catalog(db, entries, nextOrdinal)
+    const unused: number[] = []
     for await (const [key, id] of db.iterator(rangeOf(homeKey('forgotten')))) {
-      catalog.#forgotten.set(hexOf(id) as DatasetId, Buffer.from(key).readUInt32BE(1))
+      const ordinal = Buffer.from(key).readUInt32BE(1)
+      if (id.length === 0) unused.push(ordinal)
+      else catalog.#forgotten.set(hexOf(id) as DatasetId, ordinal)
     }
     for (const id of [...catalog.#forgotten.keys()]) await catalog.#sweep(id)
+    for (const ordinal of unused) await catalog.#sweepRows(ordinal)
     return catalog
   }
 
@@ -136,6 +141,38 @@ export class Catalog {
     })
   }
 
+  /** An ordinal for tables that are yet to be filled: they go when the home is opened, unless `moveTo`. */
+  reserve(): Promise<number> {
+    return this.#inTurn(async () => {
+      const ordinal = this.#nextOrdinal++
+      const home = { format: DATABASE_FORMAT, nextOrdinal: this.#nextOrdinal }
+      const writes = [
+        put(homeKey('home'), encodeRow(home)),
+        put(homeKey('forgotten', u32(ordinal))),
+      ]
+      await this.#db.batch(writes, { sync: true } as object)
+      return ordinal
+    })
+  }
+
+  /** From now on the dataset's tables are those of a reserved ordinal; the others go. Throws NOT_FOUND. */
+  moveTo(id: DatasetId, ordinal: number): Promise<CatalogEntry> {
+    return this.#inTurn(async () => {
+      const before = this.#entries.get(id)
+      if (!before) throw new GonkError('NOT_FOUND', `no dataset ${textOfEventId(id)}`)
+      const entry = { ...before, ordinal }
+      const writes = [
+        this.#write(entry),
+        del(homeKey('forgotten', u32(ordinal))),
+        put(homeKey('forgotten', u32(before.ordinal))),
+      ]
+      await this.#db.batch(writes, { sync: true } as object)
+      this.#entries.set(id, entry)
+      await this.#sweepRows(before.ordinal)
+      return entry
+    })
+  }
+
   async #sweep(id: DatasetId): Promise<void> {
     const ordinal = this.#forgotten.get(id)
     if (ordinal === undefined) return
@@ -145,12 +182,17 @@ export class Catalog {
       if (deletions.length >= 1_000) await this.#db.batch(deletions.splice(0))
     }
     await this.#db.batch(deletions)
-    for (const name of Object.keys(tables)) {
-      if (HOME_TABLES.has(name as Table)) continue
-      await this.#db.clear(rangeOf(datasetPrefix(name as Table, ordinal)))
+    await this.#sweepRows(ordinal)
+    this.#forgotten.delete(id)
+  }
+
+  async #sweepRows(ordinal: number): Promise<void> {
+    for (const table of datasetTables) {
+      for (const own of [ordinal, sealedOrdinal(ordinal), draftOrdinal(ordinal)]) {
+        await this.#db.clear(rangeOf(datasetPrefix(table, own)))
+      }
     }
     await this.#db.del(homeKey('forgotten', u32(ordinal)))
-    this.#forgotten.delete(id)
   }
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {

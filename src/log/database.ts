@@ -1,14 +1,19 @@
 // Opens the one LevelDB of a home: lock, format version, and the loud refusal of anything unknown.
 import { existsSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import * as dagCbor from '@ipld/dag-cbor'
 import type { AbstractLevel } from 'abstract-level'
 import { Level } from 'level'
 import { GonkError } from '../core/errors.ts'
+import { guarded, type Health } from './guarded.ts'
 import { homeKey } from './keys.ts'
 
 /** Binary keys and values; the sublevels are key prefixes (keys.ts). */
-export type Database = AbstractLevel<string | Buffer | Uint8Array, Uint8Array, Uint8Array>
+export type Database = AbstractLevel<string | Buffer | Uint8Array, Uint8Array, Uint8Array> & {
+  /** Of one on a disk. */
+  readonly health?: Health
+}
 
 export type Write =
   { type: 'put'; key: Uint8Array; value: Uint8Array } | { type: 'del'; key: Uint8Array }
@@ -37,6 +42,8 @@ export interface DatabaseOptions {
   readonly writeBufferBytes?: number
   /** Bytes of blocks read. @default 32 MiB */
   readonly cacheBytes?: number
+  /** It was repaired, and may lack its format row. @default false */
+  readonly salvaged?: boolean
 }
 
 /**
@@ -46,7 +53,7 @@ export interface DatabaseOptions {
  */
 export async function openDatabase(
   directory: string,
-  { writeBufferBytes = 16 << 20, cacheBytes = 32 << 20 }: DatabaseOptions = {},
+  { writeBufferBytes = 16 << 20, cacheBytes = 32 << 20, salvaged = false }: DatabaseOptions = {},
 ): Promise<Database> {
   // LevelDB silently starts anew when its CURRENT file is lost: a witness beside it forbids that.
   const witness = `${directory}.format`
@@ -63,23 +70,48 @@ export async function openDatabase(
   } catch (error) {
     throw openFailure(directory, error)
   }
+  const guard = guarded(db, directory, await lostBytes(directory))
   try {
-    await checkFormat(db)
+    if (!salvaged) await checkFormat(guard)
     if (!existsSync(witness)) await writeFile(witness, `${DATABASE_FORMAT}\n`)
   } catch (error) {
     await db.close()
     throw error
   }
-  return db
+  return guard
+}
+
+/** LevelDB says so nowhere but in its own log, which begins anew each time. */
+async function lostBytes(directory: string): Promise<number> {
+  const text = await readFile(join(directory, 'LOG'), 'utf8').catch(() => '')
+  return [...text.matchAll(/dropping (\d+) bytes/g)].reduce((sum, [, n]) => sum + Number(n), 0)
+}
+
+/**
+ * Makes LevelDB's own files anew from the tables and logs that can be read; what cannot is moved to
+ * `lost` in `directory`. Throws HOME_BUSY, HOME_DAMAGED, DISK.
+ */
+export async function repairDatabase(directory: string): Promise<void> {
+  // Types of `level` are those of all platforms.
+  const { repair } = Level as unknown as { repair(location: string): Promise<void> }
+  try {
+    await repair.call(Level, directory)
+  } catch (error) {
+    throw openFailure(directory, error)
+  }
 }
 
 function openFailure(directory: string, error: unknown): GonkError {
-  const cause = (error as { cause?: { code?: string; message?: string } }).cause
-  const text = cause?.message ?? String(error)
-  if (cause?.code === 'LEVEL_LOCKED') {
+  const failure = error as { code?: string; cause?: { code?: string; message?: string } }
+  const cause = failure.cause ?? (failure as { code?: string; message?: string })
+  const text = cause.message ?? String(error)
+  if (cause.code === 'LEVEL_LOCKED') {
     return new GonkError('HOME_BUSY', `${directory} is open in another process`, { cause: error })
   }
-  if (cause?.code === 'LEVEL_CORRUPTION' || /corrupt|does not exist|missing/i.test(text)) {
+  if (
+    cause.code === 'LEVEL_CORRUPTION' ||
+    /corrupt|does not exist|missing|no such file/i.test(text)
+  ) {
     return new GonkError('HOME_DAMAGED', `${directory} cannot be read: ${text}`, { cause: error })
   }
   return new GonkError('DISK', `${directory} cannot be opened: ${text}`, { cause: error })

@@ -1,12 +1,14 @@
 // What one dataset remembers: typed reads of its tables, and the writes that batches are made of.
 // Nothing here decides anything, and no write happens but through `commit`.
 import type { Event } from '../core/event.ts'
-import type { Version } from '../core/state.ts'
+import type { ObjectRow, Version } from '../core/state.ts'
 import { type DatasetId, type EventId, hexOf, type ObjectId, type Sha256 } from '../core/ids.ts'
+import { CheckpointTable } from './checkpoint-table.ts'
 import { ContentIndex } from './content-index.ts'
 import { type Database, del, put, type Write } from './database.ts'
 import { rowsOf } from './gathered.ts'
 import { GonkLog } from './gonk-log.ts'
+import { Opening } from './guarded.ts'
 import { HistoryIndex } from './history-index.ts'
 import {
   concat,
@@ -24,22 +26,25 @@ import {
   u64,
 } from './keys.ts'
 import { NameIndex } from './name-index.ts'
+import { ObjectTable } from './object-table.ts'
+import { PoolIndex } from './pool-index.ts'
+import { Quarantine } from './quarantine.ts'
+import { Requirements } from './requirements.ts'
 import {
   decodeHeader,
   decodeProposal,
   decodeReview,
   decodeRow,
-  decodeVersions,
   encodeHeader,
   encodeProposal,
   encodeReview,
   encodeRow,
-  encodeVersions,
   type HeaderRow,
   type OperationRow,
   type ProposalRow,
   type ReviewRow,
 } from './rows.ts'
+import { SelfForkTable } from './self-fork-table.ts'
 
 const ZERO = Uint8Array.of(0)
 
@@ -52,14 +57,25 @@ interface RangeOptions {
 export class DatasetLog {
   readonly id: DatasetId
   readonly ordinal: number
+  readonly objectTable: ObjectTable
   /** Claims on names, and who owns them. */
   readonly names: NameIndex
   /** Which content the objects hold. */
   readonly contents: ContentIndex
   /** Everything that was proposed, whatever became of it. */
   readonly history: HistoryIndex
+  /** How many keys must accept what a review accepts. */
+  readonly requirements: Requirements
+  /** What is undecided and of others, by whom it came from. */
+  readonly pool: PoolIndex
   /** The dataset as Gonk would tell it. */
   readonly gonk: GonkLog
+  readonly checkpoints: CheckpointTable
+  /** Owners with two histories. */
+  readonly selfForks: SelfForkTable
+  /** Events that are damaged, or whose parents are. */
+  readonly quarantine: Quarantine
+  readonly opening: Opening
   readonly #db: Database
   readonly #key: DatasetKey
 
@@ -68,15 +84,23 @@ export class DatasetLog {
     this.id = id
     this.ordinal = ordinal
     this.#key = datasetKeys(ordinal)
+    this.objectTable = new ObjectTable(db, this.#key)
     this.names = new NameIndex(db, this.#key)
     this.contents = new ContentIndex(db, this.#key)
     this.history = new HistoryIndex(db, this.#key)
+    this.requirements = new Requirements(db, this.#key)
+    this.pool = new PoolIndex(db, this.#key)
     this.gonk = new GonkLog(rowsOf(db), this.#key)
+    this.checkpoints = new CheckpointTable(db, this.#key)
+    this.selfForks = new SelfForkTable(db, this.#key)
+    this.quarantine = new Quarantine(db, this.#key)
+    this.opening = new Opening(db)
   }
 
-  /** One atomic batch. `durable`: on disk before it resolves. */
+  /** One atomic batch. `durable`: on disk before it resolves. Throws DISK. */
   async commit(writes: Write[], options: { durable?: boolean } = {}): Promise<void> {
     if (writes.length === 0) return
+    await this.opening.check()
     await this.#db.batch(writes, { sync: options.durable === true } as object)
   }
 
@@ -124,8 +148,7 @@ export class DatasetLog {
   // ---- owner events
 
   async header(id: EventId): Promise<HeaderRow | undefined> {
-    const bytes = await this.#db.get(this.#key('headers', hex(id)))
-    return bytes && decodeHeader(id, bytes)
+    return (await this.headers([id]))[0]
   }
 
   async headers(ids: readonly EventId[]): Promise<(HeaderRow | undefined)[]> {
@@ -181,19 +204,15 @@ export class DatasetLog {
     return this.#db.hasMany(ids.map((id) => this.#key('voids', hex(id))))
   }
 
-  putVoid(id: EventId): Write {
-    return put(this.#key('voids', hex(id)))
-  }
-
-  deleteVoid(id: EventId): Write {
-    return del(this.#key('voids', hex(id)))
+  setVoid(id: EventId, isVoid: boolean): Write {
+    const key = this.#key('voids', hex(id))
+    return isVoid ? put(key) : del(key)
   }
 
   // ---- proposals and reviews
 
   async proposal(id: EventId): Promise<ProposalRow | undefined> {
-    const bytes = await this.#db.get(this.#key('proposals', hex(id)))
-    return bytes && decodeProposal(bytes)
+    return (await this.proposals([id]))[0]
   }
 
   async proposals(ids: readonly EventId[]): Promise<(ProposalRow | undefined)[]> {
@@ -265,22 +284,14 @@ export class DatasetLog {
 
   // ---- objects, names, contents
 
-  async versions(objects: readonly ObjectId[]): Promise<Version[][]> {
-    const rows = await this.#db.getMany(objects.map((id) => this.#key('objects', hex(id))))
-    return rows.map((bytes) => (bytes === undefined ? [] : decodeVersions(bytes)))
+  /** Accepted versions only: which of them is current, {@link objectRows} says. */
+  async versions(ids: readonly ObjectId[]): Promise<(readonly Version[])[]> {
+    return (await this.objectTable.stored(ids)).map(({ versions }) => versions)
   }
 
-  async *objects(after?: ObjectId): AsyncIterable<[ObjectId, Version[]]> {
-    const prefix = this.#key('objects')
-    const lower = after === undefined ? { gte: prefix } : { gt: concat(prefix, hex(after)) }
-    for await (const [key, value] of this.#db.iterator({ ...lower, lt: endOf(prefix) })) {
-      yield [hexOf(key.subarray(DATASET_PREFIX_BYTES)) as ObjectId, decodeVersions(value)]
-    }
-  }
-
-  putVersions(object: ObjectId, versions: readonly Version[]): Write {
-    const key = this.#key('objects', hex(object))
-    return versions.length === 0 ? del(key) : put(key, encodeVersions(versions))
+  /** Objects as they are now; without versions where nothing of one is accepted. */
+  async objectRows(ids: readonly ObjectId[]): Promise<ObjectRow[]> {
+    return this.objectTable.rows(ids)
   }
 
   /** Object ids that begin with the hex digits given. */
@@ -309,12 +320,8 @@ export class DatasetLog {
   }
 
   async countPending(): Promise<number> {
-    return this.#count('pending')
-  }
-
-  async #count(table: Table): Promise<number> {
     let count = 0
-    for await (const _ of this.#db.keys(rangeOf(this.#key(table)))) count++
+    for await (const _ of this.#db.keys(rangeOf(this.#key('pending')))) count++
     return count
   }
 

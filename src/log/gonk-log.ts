@@ -70,6 +70,8 @@ const spaces = {
   digests: 'd',
   /** review event id: was struck when last seen. */
   voids: 'x',
+  /** review event id → how many keys had to accept when last seen, where the genesis does not say. */
+  required: 'r',
 } as const
 
 type Space = keyof typeof spaces
@@ -82,6 +84,7 @@ interface WalkOptions {
 }
 
 const SEPARATOR = Uint8Array.of(0)
+const DROPPED_AT_ONCE = 1_000
 const letters = Object.fromEntries(
   Object.entries(spaces).map(([space, letter]) => [space, Buffer.from(letter)]),
 ) as unknown as Record<Space, Uint8Array>
@@ -109,6 +112,25 @@ export class GonkLog {
 
   async tail(): Promise<GonkTail> {
     return (await this.#get<GonkTail>('tail')) ?? { arrival: 0, seq: 0 }
+  }
+
+  /** Drops all that was told; what was found out about contents stays. Goes on where it was cut off. */
+  async beginAnew(since: number): Promise<void> {
+    const begun: GonkTail = { arrival: 0, seq: 0, since }
+    await this.commit([this.putTail({ ...begun, isAnew: true })])
+    for (const space of Object.keys(spaces) as Space[]) {
+      if (space === 'digests' || space === 'tail') continue
+      let writes: Write[] = []
+      const prefix = this.#key(space)
+      for await (const [rest] of this.#walk(prefix)) {
+        writes.push(del(concat(prefix, rest)))
+        if (writes.length < DROPPED_AT_ONCE) continue
+        await this.commit(writes)
+        writes = []
+      }
+      await this.commit(writes)
+    }
+    await this.commit([this.putTail(begun)])
   }
 
   putTail(tail: GonkTail): Write {
@@ -303,6 +325,19 @@ export class GonkLog {
     const voids = new Set<EventId>()
     for await (const [rest] of this.#walk(this.#key('voids'))) voids.add(hexOf(rest) as EventId)
     return voids
+  }
+
+  async required(): Promise<Map<EventId, number>> {
+    const required = new Map<EventId, number>()
+    for await (const [rest, value] of this.#walk(this.#key('required'))) {
+      required.set(hexOf(rest) as EventId, decodeRow<number>(value))
+    }
+    return required
+  }
+
+  setRequired(id: EventId, requires: number | undefined): Write {
+    const key = this.#key('required', hex(id))
+    return requires === undefined ? del(key) : put(key, encodeRow(requires))
   }
 
   setVoid(id: Event['id'], isVoid: boolean): Write {

@@ -25,6 +25,10 @@ export interface GonkTail {
   readonly integrity?: string
   /** At least as many rows are parked. */
   readonly parked?: number
+  /** What the pool had lost, in bytes, when the telling began. */
+  readonly since?: number
+  /** What was told before is being dropped. */
+  readonly isAnew?: boolean
 }
 
 export interface GonkEventRow {

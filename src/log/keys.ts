@@ -7,7 +7,7 @@ export const tables = {
   home: 'h',
   /** dataset id → dataset row. */
   datasets: 'd',
-  /** ordinal → id of a dataset that was forgotten, until its rows are gone. */
+  /** ordinal → id of a dataset that was forgotten, or nothing: until its rows are gone. */
   forgotten: 'g',
   /** event id → signed block. */
   events: 'e',
@@ -32,10 +32,12 @@ export const tables = {
   depths: 'D',
   /** owner event id that no other owner event builds on. */
   heads: 'B',
-  /** ordinal → `add` and `remove` events, in order of arrival. */
+  /** ordinal → `add`, `remove`, `endorse` and `policy` events, in order of arrival. */
   operations: 'G',
   /** event id: struck by a removal. */
   voids: 'W',
+  /** review event id → how many keys must accept what it accepts, if not what the genesis says. */
+  requirements: 't',
   /** proposal id → proposal row. */
   proposals: 'P',
   /** proposal id ‖ review event id → review row. */
@@ -44,6 +46,8 @@ export const tables = {
   wanted: 'N',
   /** arrival ‖ proposal id with undecided operations. */
   pending: 'Q',
+  /** see pool-index.ts. */
+  pool: 'E',
   /** proposal id whose decisions must be derived again. */
   dirty: 'X',
   /** object id → object row. */
@@ -72,8 +76,18 @@ export const tables = {
   statuses: 'S',
   /** tag ‖ 0 ‖ date ‖ event id. */
   releases: 'L',
+  /** checkpoint id → what votes for it say. */
+  checkpoints: 'c',
+  /** checkpoint before (zeros: none) ‖ checkpoint ‖ key ‖ event: a vote. */
+  votes: 'v',
+  /** tenure → its newest events, see replica/self-forks.ts. */
+  tips: 'l',
+  /** tenure ‖ event id ‖ event id: two of its events, neither in the past of the other. */
+  selfForks: 'F',
   /** see gonk-log.ts. */
   gonk: 'Z',
+  /** event id → its block as it was found: damaged, or of an event whose parents are. */
+  quarantine: 'q',
   /** number → touched objects and names, until they are in the snapshot. */
   stateJournal: 'T',
   /** number → events that entered or left a set, until they are in its tree. */
@@ -81,6 +95,24 @@ export const tables = {
 } as const
 
 export type Table = keyof typeof tables
+
+/** Tables without an ordinal. */
+const HOME_TABLES = new Set<Table>([
+  'home',
+  'datasets',
+  'forgotten',
+  'events',
+  'nodes',
+  'held',
+  'refs',
+  'prefetched',
+  'stored',
+])
+
+/** Tables with an ordinal. */
+export const datasetTables = (Object.keys(tables) as Table[]).filter(
+  (table) => !HOME_TABLES.has(table),
+)
 
 const NONE = new Uint8Array(0)
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
@@ -124,6 +156,11 @@ export const hex = (text: string): Uint8Array => Buffer.from(text, 'hex')
 export function homeKey(table: Table, ...rest: Uint8Array[]): Uint8Array {
   return concat(letters[table], ...rest)
 }
+
+/** The tables of what is settled of a dataset, see sealed-log.ts. */
+export const sealedOrdinal = (ordinal: number): number => (ordinal | 0x8000_0000) >>> 0
+/** The tables of a checkpoint that is being drafted. */
+export const draftOrdinal = (ordinal: number): number => (ordinal | 0xc000_0000) >>> 0
 
 /** What all keys of one dataset's table begin with. */
 export function datasetPrefix(table: Table, ordinal: number): Uint8Array {

@@ -49,7 +49,7 @@ export class NameIndex {
     this.#key = key
   }
 
-  /** Claims on each of the names, earliest first. */
+  /** Claims on each of the names, earliest first, but before them one that is settled. */
   async claimsOnMany(
     names: readonly { space: NameClaim['space']; name: string }[],
   ): Promise<NameClaim[][]> {
@@ -60,7 +60,7 @@ export class NameIndex {
     })
   }
 
-  /** Claims on exactly this name, earliest first. */
+  /** Claims on exactly this name, in the same order: if one of them owns it, the first. */
   async claimsOn(space: NameClaim['space'], name: string): Promise<NameClaim[]> {
     const [claims] = await this.claimsOnMany([{ space, name }])
     return claims ?? []
@@ -78,10 +78,17 @@ export class NameIndex {
     return this.#claims(space, { gte: concat(this.#nameKey(space, after), ZERO), lt })
   }
 
-  putClaims(space: NameClaim['space'], name: string, claims: readonly NameClaim[]): Write {
+  /** @param settled the object that owns the name for good, if it still claims it: it comes first. */
+  putClaims(
+    space: NameClaim['space'],
+    name: string,
+    claims: readonly NameClaim[],
+    settled?: ObjectId,
+  ): Write {
     const key = this.#nameKey(space, name)
     if (claims.length === 0) return del(key)
-    const sorted = claims.toSorted(compareClaims)
+    const isLater = ({ object }: NameClaim) => Number(object !== settled)
+    const sorted = claims.toSorted((a, b) => isLater(a) - isLater(b) || compareClaims(a, b))
     return put(key, encodeRow(sorted.map(({ date, object }) => [date, hex(object)])))
   }
 

@@ -1,5 +1,6 @@
 // Rows ⇄ bytes. Compact dag-cbor arrays: there is one row an object, and there may be millions.
 import * as dagCbor from '@ipld/dag-cbor'
+import { GonkError } from '../core/errors.ts'
 import type { Operation, Value, Verdict } from '../core/event.ts'
 import {
   bytesOfHex,
@@ -16,12 +17,12 @@ import type { AcceptDate, Decision, OwnerHeader, Version } from '../core/state.t
 const idBytes = bytesOfHex
 const eventIdOf = (bytes: Uint8Array): EventId => hexOf(bytes) as EventId
 
-/** Inclusive runs of small numbers, ascending: the `add`/`remove` operations in an event's past. */
+/** Inclusive runs of small numbers, ascending: the operations in an event's past. */
 export type Runs = readonly (readonly [from: number, to: number])[]
 
 export interface HeaderRow extends OwnerHeader {
   readonly author: PublicKey
-  /** Ordinals of the `add` and `remove` events in the event's past. */
+  /** Ordinals of the `add`, `remove`, `endorse` and `policy` events in the event's past. */
   readonly seen: Runs
   /** 0 in rows of earlier versions, until replica/history-anew.ts has been there. */
   readonly arrival: number
@@ -35,6 +36,8 @@ export interface ProposalRow {
   readonly sizeBytes: number
   /** What it counts for among undecided proposals of others, with what is said of it; 0 for no such. */
   readonly poolBytes: number
+  /** The number of the share of the pool it counts for, see replica/pool.ts. */
+  readonly poolPeer: number
   /** Made on this node. */
   readonly own: boolean
   /** Named by an owner event: part of the dataset's history. */
@@ -54,8 +57,11 @@ export interface ReviewRow {
 
 export interface OperationRow {
   readonly id: EventId
-  readonly kind: 'add' | 'remove'
+  readonly kind: OperationKind
 }
+
+/** What has an ordinal: what authority depends on, beside reviews. */
+export type OperationKind = 'add' | 'remove' | 'endorse' | 'policy'
 
 export function encodeHeader(row: HeaderRow): Uint8Array {
   return dagCbor.encode([
@@ -63,11 +69,23 @@ export function encodeHeader(row: HeaderRow): Uint8Array {
     founderIndexOf(row.tenure) ?? idBytes(row.tenure),
     row.depth,
     row.parents.map(idBytes),
-    row.key === undefined ? null : idBytes(row.key),
+    aboutOf(row),
     idBytes(row.author),
     row.seen,
     row.arrival,
   ])
+}
+
+/** What the event is about: a key, an operation, or a number. */
+function aboutOf({ key, operation, kReview }: HeaderRow): Uint8Array | number | null {
+  const id = key ?? operation
+  return id === undefined ? (kReview ?? null) : idBytes(id)
+}
+
+function aboutFields(kind: string, about: Uint8Array | number | null) {
+  if (about === null) return {}
+  if (typeof about === 'number') return { kReview: about }
+  return kind === 'endorse' ? { operation: eventIdOf(about) } : { key: hexOf(about) as PublicKey }
 }
 
 type HeaderWire = [
@@ -75,22 +93,22 @@ type HeaderWire = [
   number | Uint8Array,
   number,
   Uint8Array[],
-  Uint8Array | null,
+  Uint8Array | number | null,
   Uint8Array,
   Runs,
   number | undefined,
 ]
 
 export function decodeHeader(id: EventId, bytes: Uint8Array): HeaderRow {
-  const [kind, tenure, depth, parents, key, author, seen, arrival = 0] =
-    dagCbor.decode<HeaderWire>(bytes)
+  const [kind, tenure, depth, parents, about, author, seen, arrival = 0] =
+    decoded<HeaderWire>(bytes)
   return {
     id,
     kind,
     tenure: typeof tenure === 'number' ? founderTenure(tenure) : (hexOf(tenure) as TenureId),
     depth,
     parents: parents.map(eventIdOf),
-    ...(key && { key: hexOf(key) as PublicKey }),
+    ...aboutFields(kind, about),
     author: hexOf(author) as PublicKey,
     seen,
     arrival,
@@ -115,6 +133,7 @@ export function encodeProposal(row: ProposalRow): Uint8Array {
       decision.status === 'accepted' ? decision.date : null,
     ]),
     row.poolBytes,
+    row.poolPeer,
   ])
 }
 
@@ -128,11 +147,12 @@ type ProposalWire = [
   boolean,
   DecisionWire[],
   number | undefined,
+  number | undefined,
 ]
 
 export function decodeProposal(bytes: Uint8Array): ProposalRow {
-  const [operations, author, arrival, sizeBytes, own, named, decisions, poolBytes] =
-    dagCbor.decode<ProposalWire>(bytes)
+  const [operations, author, arrival, sizeBytes, own, named, decisions, poolBytes, poolPeer = 0] =
+    decoded<ProposalWire>(bytes)
   return {
     operations,
     author: hexOf(author) as PublicKey,
@@ -140,6 +160,7 @@ export function decodeProposal(bytes: Uint8Array): ProposalRow {
     sizeBytes,
     // Rows of earlier versions counted for their blocks.
     poolBytes: poolBytes ?? (own ? 0 : sizeBytes),
+    poolPeer,
     own,
     named,
     decisions: decisions.map(([from, to, status, by, date]): Decision => {
@@ -171,7 +192,7 @@ type ReviewWire = [
 ]
 
 export function decodeReview(event: EventId, bytes: Uint8Array): ReviewRow {
-  const [verdict, key, date, ranges, before, validBefore] = dagCbor.decode<ReviewWire>(bytes)
+  const [verdict, key, date, ranges, before, validBefore] = decoded<ReviewWire>(bytes)
   return {
     event,
     key: hexOf(key) as PublicKey,
@@ -196,18 +217,17 @@ const versionIdOf = ([proposal, index]: VersionIdWire): VersionId => ({
   index,
 })
 
-/** An object is stored as its accepted versions; the rest follows from them (core/objects.ts). */
-export function encodeVersions(versions: readonly Version[]): Uint8Array {
-  return dagCbor.encode(
-    versions.map((version) => [
-      idBytes(version.id.proposal),
-      version.id.index,
-      version.date,
-      OPS.indexOf(version.op),
-      version.base.map(versionWire),
-      version.value === undefined ? null : valueWire(version.value),
-    ]),
-  )
+/** An object is stored as its accepted versions, and the head a checkpoint keeps (object-table.ts). */
+export function encodeVersions(versions: readonly Version[], head?: VersionId): Uint8Array {
+  const list = versions.map((version) => [
+    idBytes(version.id.proposal),
+    version.id.index,
+    version.date,
+    OPS.indexOf(version.op),
+    version.base.map(versionWire),
+    version.value === undefined ? null : valueWire(version.value),
+  ])
+  return dagCbor.encode(head === undefined ? list : { head: versionWire(head), list })
 }
 
 function valueWire(value: Value): ValueWire {
@@ -226,14 +246,17 @@ function valueWire(value: Value): ValueWire {
   ]
 }
 
-export function decodeVersions(bytes: Uint8Array): Version[] {
-  return dagCbor.decode<VersionWire[]>(bytes).map(([proposal, index, date, op, base, value]) => ({
+export function decodeVersions(bytes: Uint8Array): { versions: Version[]; head?: VersionId } {
+  const row = dagCbor.decode<VersionWire[] | { head: VersionIdWire; list: VersionWire[] }>(bytes)
+  const { head, list } = Array.isArray(row) ? { list: row } : row
+  const versions = list.map(([proposal, index, date, op, base, value]) => ({
     id: { proposal: eventIdOf(proposal), index },
     date,
     op: OPS[op] as Operation['op'],
     base: base.map(versionIdOf),
     ...(value && { value: valueOf(value) }),
   }))
+  return { versions, ...(head && { head: versionIdOf(head) }) }
 }
 
 function valueOf(wire: ValueWire): Value {
@@ -257,5 +280,14 @@ export function encodeRow(value: unknown): Uint8Array {
 }
 
 export function decodeRow<T>(bytes: Uint8Array): T {
-  return dagCbor.decode<T>(bytes)
+  return decoded<T>(bytes)
+}
+
+/** Rows are made here: bytes that are none were damaged. */
+function decoded<T>(bytes: Uint8Array): T {
+  try {
+    return dagCbor.decode<T>(bytes)
+  } catch (error) {
+    throw new GonkError('HOME_DAMAGED', 'a row of the database is damaged', { cause: error })
+  }
 }

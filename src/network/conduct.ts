@@ -25,6 +25,8 @@ export const conductDefaults: ConductOptions = {
   gossipBytesPerSecond: 2 * 1024 * 1024,
 }
 
+/** Gossip of peers with less is dropped unread. */
+export const GRAYLIST = -80
 /** A demerit is forgotten by half in this time. */
 const HALF_LIFE_MS = 5 * 60_000
 /** The same fault of the same peer is logged once in this time. */
@@ -89,6 +91,11 @@ export class PeerConduct {
 
   isBanned(peer: PeerId): boolean {
     return (this.#peers.get(peer)?.bannedUntilMs ?? 0) > Date.now()
+  }
+
+  /** Its gossip is not heard. gossipsub notices that, too, a second later. */
+  isIgnored(peer: PeerId): boolean {
+    return this.isBanned(peer) || this.score(peer) < GRAYLIST
   }
 
   /** For gossipsub: one fault leaves the mesh (-10), three are ignored altogether (below -80). */

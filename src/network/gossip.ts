@@ -90,7 +90,7 @@ export class Gossip {
   ): Promise<TopicValidatorResult> {
     const { conduct, handlers, log } = this.#needs
     const peer = from.toString()
-    if (conduct.isBanned(peer)) return TopicValidatorResult.Ignore
+    if (conduct.isIgnored(peer)) return TopicValidatorResult.Ignore
     if (data.length > GOSSIP_BYTES_MAX) {
       conduct.fault(peer, 'TOO_LARGE', `a gossip message of ${data.length} bytes`)
       return TopicValidatorResult.Reject

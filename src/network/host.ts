@@ -17,6 +17,8 @@ import { ping, type Ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { createLibp2p } from 'libp2p'
+import { GRAYLIST } from './conduct.ts'
+import { type FramesOptions, withFrames } from './gossip-frames.ts'
 import { endWhenSilent, pingEveryMs, SILENCE_MS } from './liveness.ts'
 import { KAD_PROTOCOL } from './versions.ts'
 
@@ -45,6 +47,8 @@ export interface HostOptions {
   readonly wantsTopic: (topic: string) => boolean
   /** Added to gossipsub's score of a peer: zero or less. */
   readonly score: (peer: string) => number
+  /** A peer said more at once than it may. */
+  readonly onFault?: (peer: string, what: string) => void
   /** A connection on which nothing comes for so long is ended. @default 30,000 */
   readonly silenceMs?: number
 }
@@ -92,7 +96,8 @@ export async function createHost(options: HostOptions): Promise<Host> {
         maxInboundStreams: 32,
         maxOutboundStreams: 64,
       }),
-      pubsub: gossipsub(gossipOptions(options)),
+      pubsub: (components: Parameters<ReturnType<typeof gossipsub>>[0]) =>
+        gossipsub(gossipOptions(options))(withFrames(components, framesOf(options))),
     },
   })
 }
@@ -110,6 +115,15 @@ const muxerOptions = {
     maxReadBufferLength: 8 * MiB,
     maxWriteBufferLength: 16 * MiB,
   },
+}
+
+/** A message of gossipsub: many of ours together. */
+const RPC_BYTES_MAX = 4 * MiB
+
+function framesOf({ onFault }: HostOptions): FramesOptions {
+  const onTooLong = (peer: string, bytes: number): void =>
+    onFault?.(peer, `a message of gossip of ${bytes} bytes`)
+  return { bytesMax: RPC_BYTES_MAX, onTooLong }
 }
 
 function gossipOptions({ wantsTopic, score }: HostOptions): Parameters<typeof gossipsub>[0] {
@@ -133,7 +147,7 @@ function gossipOptions({ wantsTopic, score }: HostOptions): Parameters<typeof go
     runOnLimitedConnection: false,
     maxInboundStreams: 2,
     maxOutboundStreams: 2,
-    maxInboundDataLength: 4 * MiB,
+    maxInboundDataLength: RPC_BYTES_MAX,
     maxOutboundBufferSize: 8 * MiB,
     // About 15,000 topics of one peer; more are ignored.
     maxTopicBytesPerPeer: 16 * MiB,
@@ -156,7 +170,7 @@ function gossipOptions({ wantsTopic, score }: HostOptions): Parameters<typeof go
     scoreThresholds: {
       gossipThreshold: -10,
       publishThreshold: -50,
-      graylistThreshold: -80,
+      graylistThreshold: GRAYLIST,
       acceptPXThreshold: 100,
       opportunisticGraftThreshold: 5,
     },

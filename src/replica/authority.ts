@@ -1,37 +1,26 @@
 // Layer A over the log: keeps the summary that judges most events at once, and runs the whole pass
-// when a removal or an add may change what was decided before.
+// when an operation may change what was decided before.
 import { compareRanks, rankBytesOf } from '../core/accept-date.ts'
-import {
-  admit,
-  authority,
-  type AuthoritySummary,
-  type Standing,
-  summaryAfter,
-  tenureCreatedBy,
-} from '../core/authority.ts'
+import type { Founding } from '../core/authority.ts'
 import type { Genesis } from '../core/event.ts'
-import { type FrozenPrefix, nothingFrozen } from '../core/frozen.ts'
+import { nothingFrozen } from '../core/frozen.ts'
 import { type EventId, founderIndexOf, type PublicKey, type TenureId } from '../core/ids.ts'
+import { tenureCreatedBy } from '../core/owner-graph.ts'
+import { requirementAt, requirementNow, type Thresholds } from '../core/policy.ts'
+import type { Rules } from '../core/rules.ts'
 import type { Tenure } from '../core/state.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
-import type { HeaderRow } from '../log/rows.ts'
+import type { HeaderRow, OperationKind } from '../log/rows.ts'
 import { assert } from './assert.ts'
+import type { FrozenSource } from './frozen-source.ts'
 import { hasRun } from './runs.ts'
+import { noSummary, type StoredAuthority, storedOf, summaryOf } from './stored-authority.ts'
 
 type LookUp = (ids: readonly EventId[]) => Promise<(HeaderRow | undefined)[]>
 
 interface Operation {
   readonly ordinal: number
-  readonly kind: 'add' | 'remove'
-}
-
-/** The row kept on disk, so that opening a dataset reads no history. */
-interface StoredAuthority {
-  readonly founders: readonly PublicKey[]
-  readonly tenures: readonly Tenure[]
-  readonly standings: readonly [TenureId, Standing][]
-  readonly anyRemove: boolean
-  readonly isGuarded: boolean
+  readonly kind: OperationKind
 }
 
 export interface VerdictChange {
@@ -39,28 +28,36 @@ export interface VerdictChange {
   readonly isVoid: boolean
 }
 
+export interface RequirementChange {
+  readonly id: EventId
+  /** Undefined: what the genesis says. */
+  readonly requires: number | undefined
+}
+
 const HEADERS_PER_READ = 1_000
 
 export class Authority {
   readonly #log: DatasetLog
-  readonly #frozen: FrozenPrefix
+  readonly #frozen: FrozenSource
+  readonly #rules: Rules
   #genesis: EventId | undefined
   #founders: readonly PublicKey[] = []
   #tenures: readonly Tenure[] = []
-  #summary: AuthoritySummary = {
-    standings: new Map(),
-    anyRemove: false,
-    isGuarded: false,
-  }
+  #summary = noSummary
   #operations = new Map<EventId, Operation>()
+  /** Those that can make an event of theirs matter to others: removals and policies. */
+  #enlarging: { readonly id: EventId; readonly ordinal: number }[] = []
   #addedKeys = new Map<EventId, PublicKey>()
   #admitted = new Map<EventId, 'valid' | 'void'>()
+  #required: RequirementChange[] = []
+  #ignoredLeavings: readonly EventId[] | undefined
   #mustRecompute = false
   #isChanged = false
 
-  constructor(log: DatasetLog, frozen: FrozenPrefix) {
+  constructor(log: DatasetLog, frozen: FrozenSource, rules: Rules) {
     this.#log = log
     this.#frozen = frozen
+    this.#rules = rules
   }
 
   async load(): Promise<void> {
@@ -69,10 +66,9 @@ export class Authority {
     this.#genesis = this.#log.id
     this.#founders = stored.founders
     this.#tenures = stored.tenures
-    const { standings, anyRemove, isGuarded } = stored
-    this.#summary = { standings: new Map(standings), anyRemove, isGuarded }
+    this.#summary = summaryOf(stored)
     const rows = await this.#log.operations()
-    rows.forEach(({ id, kind }, ordinal) => this.#operations.set(id, { ordinal, kind }))
+    rows.forEach(({ id, kind }, ordinal) => this.#note(id, { ordinal, kind }))
     const adds = rows.filter((row) => row.kind === 'add').map((row) => row.id)
     for (const header of await this.#log.headers(adds)) {
       if (header?.key) this.#addedKeys.set(header.id, header.key)
@@ -84,17 +80,56 @@ export class Authority {
     return this.#tenures
   }
 
+  /** The tenure with which a key may approve now: its most senior live one. */
+  tenureOf(key: string): Tenure | undefined {
+    return this.#tenures.find((tenure) => tenure.live && tenure.key === key)
+  }
+
   get founders(): readonly PublicKey[] {
     return this.#founders
+  }
+
+  /** Of the genesis. */
+  get thresholds(): Thresholds {
+    const { kOwner, kReview } = this.#summary
+    return { kOwner, kReview }
+  }
+
+  /** What a new operation and a new accept need now. */
+  get policy(): Thresholds {
+    const { kOwner, kReview, policies } = this.#summary
+    return { kOwner, kReview: requirementNow(policies, kReview) }
+  }
+
+  get founding(): Founding {
+    return { founders: this.#founders, ...this.thresholds }
   }
 
   begin(genesis: Genesis): void {
     this.#genesis = genesis.id
     this.#founders = genesis.founders
-    const { tenures, summary } = authority(genesis.founders, [], genesis.id, this.#frozen)
+    const { tenures, summary } = this.#rules.authority(genesis, [], genesis.id)
     this.#tenures = tenures
     this.#summary = summary
     this.#isChanged = true
+  }
+
+  /** Removals and leavings in force, with the tenure they are on. */
+  get inForce(): [EventId, TenureId][] {
+    return [...this.#summary.standings].flatMap(([tenure, { removedBy, leavings }]) =>
+      [...removedBy, ...leavings].map((id): [EventId, TenureId] => [id, tenure]),
+    )
+  }
+
+  /** Leavings without effect, so that somebody stays; undefined: none but those that are settled. */
+  get ignoredLeavings(): readonly EventId[] | undefined {
+    return this.#ignoredLeavings
+  }
+
+  /** What is settled is another: the next {@link changes} are those of a whole pass, if that can matter. */
+  reconsider(): void {
+    // Where one key is enough and nobody was ever removed, all is valid, settled or not.
+    if (this.#summary.anyRemove || this.#summary.kOwner > 1) this.#mustRecompute = true
   }
 
   ordinalOf(event: EventId): number | undefined {
@@ -116,11 +151,22 @@ export class Authority {
     return add !== undefined && ordinal !== undefined && hasRun(add.seen, ordinal)
   }
 
-  /** Gives a new `add` or `remove` its ordinal. Call before `admit`. */
-  number(event: EventId, kind: 'add' | 'remove'): number {
+  /** Operations and endorsements in the order of their ordinals. */
+  get operations(): IterableIterator<EventId> {
+    return this.#operations.keys()
+  }
+
+  /** Gives a new operation or endorsement its ordinal. Call before `admit`. */
+  number(event: EventId, kind: OperationKind): number {
     const ordinal = this.#operations.size
-    this.#operations.set(event, { ordinal, kind })
+    this.#note(event, { ordinal, kind })
     return ordinal
+  }
+
+  #note(id: EventId, operation: Operation): void {
+    this.#operations.set(id, operation)
+    const { kind, ordinal } = operation
+    if (kind === 'remove' || kind === 'policy') this.#enlarging.push({ id, ordinal })
   }
 
   /** Rank of a tenure, which is fixed by its add whether or not it counts. */
@@ -136,53 +182,73 @@ export class Authority {
   admit(header: HeaderRow): void {
     if (header.kind === 'add' && header.key) this.#addedKeys.set(header.id, header.key)
     if (this.#mustRecompute) return
-    const verdict = admit(this.#summary, header, this.#removesIn(header))
+    const seen = this.#enlargingIn(header)
+    const verdict = this.#rules.admit(this.#summary, header, seen)
     if (verdict === 'recompute') {
       this.#mustRecompute = true
       return
     }
     this.#admitted.set(header.id, verdict)
-    const summary = summaryAfter(this.#summary, header, verdict)
+    if (header.kind === 'review') this.#require(header.id, seen)
+    const summary = this.#rules.summaryAfter(this.#summary, header, verdict)
     if (summary === this.#summary) return
     this.#summary = summary
     this.#isChanged = true
     if (header.kind === 'add' && header.key) {
-      const exists = verdict === 'valid'
       const id = tenureCreatedBy(header)
+      const exists = summary.standings.get(id)?.exists === true
       const tenure = { id, key: header.key, addDepth: header.depth, exists, live: exists }
       this.#tenures = [...this.#tenures, tenure].sort(compareRanks)
     }
   }
 
-  #removesIn(header: HeaderRow): Set<EventId> {
-    const removes = new Set<EventId>()
-    for (const [id, { ordinal, kind }] of this.#operations) {
-      if (kind === 'remove' && hasRun(header.seen, ordinal)) removes.add(id)
-    }
-    return removes
+  #require(review: EventId, seen: ReadonlySet<EventId>): void {
+    const { policies, kReview } = this.#summary
+    const requires = requirementAt(policies, kReview, seen)
+    if (requires !== kReview) this.#required.push({ id: review, requires })
   }
 
-  /** Verdicts that differ from what is on disk, new events included. */
-  async verdicts(fresh: readonly HeaderRow[]): Promise<VerdictChange[]> {
+  #enlargingIn(header: HeaderRow): Set<EventId> {
+    const seen = this.#enlarging.filter(({ ordinal }) => hasRun(header.seen, ordinal))
+    return new Set(seen.map(({ id }) => id))
+  }
+
+  /** Verdicts and requirements that differ from what is on disk, new events included. */
+  async changes(
+    fresh: readonly HeaderRow[],
+  ): Promise<{ verdicts: VerdictChange[]; requirements: RequirementChange[] }> {
     if (!this.#mustRecompute) {
-      return [...this.#admitted]
+      const verdicts = [...this.#admitted]
         .filter(([, verdict]) => verdict === 'void')
         .map(([id]) => ({ id, isVoid: true }))
+      return { verdicts, requirements: this.#required }
     }
     const headers: HeaderRow[] = fresh.filter((header) => header.kind !== 'genesis')
     for await (const chunk of this.#headersOnDisk()) headers.push(...chunk)
     assert(this.#genesis !== undefined, 'the genesis comes first')
-    const result = authority(this.#founders, headers, this.#genesis, this.#frozen)
+    const frozen = await this.#frozen.ofEvents(headers.map(({ id }) => id))
+    const result = this.#rules.authority(this.founding, headers, this.#genesis, frozen)
     this.#tenures = result.tenures
     this.#summary = result.summary
+    this.#ignoredLeavings = [...result.ignoredLeavings]
     this.#isChanged = true
     const before = await this.#log.voids()
-    return [
+    const verdicts = [
       ...[...result.voidEvents].filter((id) => !before.has(id)).map((id) => ({ id, isVoid: true })),
       ...[...before]
         .filter((id) => !result.voidEvents.has(id))
         .map((id) => ({ id, isVoid: false })),
     ]
+    return { verdicts, requirements: await this.#changesOf(result.requirements) }
+  }
+
+  async #changesOf(now: ReadonlyMap<EventId, number>): Promise<RequirementChange[]> {
+    const before = await this.#log.requirements.all()
+    const changes: RequirementChange[] = []
+    for (const [id, requires] of now)
+      if (before.get(id) !== requires) changes.push({ id, requires })
+    for (const id of before.keys()) if (!now.has(id)) changes.push({ id, requires: undefined })
+    return changes
   }
 
   async *#headersOnDisk(): AsyncIterable<HeaderRow[]> {
@@ -201,18 +267,13 @@ export class Authority {
   /** The row to write with the batch, when it changed. */
   summary(): StoredAuthority | undefined {
     if (!this.#isChanged) return undefined
-    return {
-      founders: this.#founders,
-      tenures: this.#tenures,
-      standings: [...this.#summary.standings],
-      anyRemove: this.#summary.anyRemove,
-      isGuarded: this.#summary.isGuarded,
-    }
+    return storedOf(this.#founders, this.#tenures, this.#summary)
   }
 
   /** The batch is on disk. */
   committed(): void {
     this.#admitted.clear()
+    this.#required = []
     this.#mustRecompute = false
     this.#isChanged = false
   }
@@ -236,17 +297,34 @@ export class Authority {
     rejects: readonly EventId[],
     lookUp: LookUp,
   ): Promise<EventId[]> {
-    // Without a removal in it, every well-formed event of a past is valid there.
-    if (rejects.length === 0 || this.#removesIn(header).size === 0) return [...rejects]
+    if (rejects.length === 0) return []
+    const seen = [...this.#operations].filter(([, { ordinal }]) => hasRun(header.seen, ordinal))
+    const isAnyRemoved = seen.some(([, { kind }]) => kind === 'remove')
+    // Without a removal in it, every well-formed event of a past is valid there if its tenure exists.
+    if (!isAnyRemoved && this.#summary.kOwner === 1) return [...rejects]
     const past: HeaderRow[] = []
-    await this.#walkPast(header, lookUp, (ancestor) => {
-      if (ancestor.kind !== 'genesis') past.push(ancestor)
-      return true
-    })
+    if (isAnyRemoved) {
+      await this.#walkPast(header, lookUp, (ancestor) => {
+        if (ancestor.kind !== 'genesis') past.push(ancestor)
+        return true
+      })
+    } else {
+      const rows = (await lookUp(rejects)).filter((row) => row !== undefined)
+      if (rows.every(({ tenure }) => founderIndexOf(tenure) !== undefined)) return [...rejects]
+      rows.push(...(await lookUp(seen.map(([id]) => id))).filter((row) => row !== undefined))
+      past.push(...rows.map((row) => this.#amongOperations(row)))
+    }
     assert(this.#genesis !== undefined, 'the genesis comes first')
     // Judged in that past alone, now and later: what is frozen by then has no part in it.
-    const { voidEvents } = authority(this.#founders, past, this.#genesis, nothingFrozen)
+    const { voidEvents } = this.#rules.authority(this.founding, past, this.#genesis, nothingFrozen)
     return rejects.filter((reject) => !voidEvents.has(reject))
+  }
+
+  /** The event as it stands to operations alone: they are its parents. */
+  #amongOperations(row: HeaderRow): HeaderRow {
+    const seen = [...this.#operations].filter(([, { ordinal }]) => hasRun(row.seen, ordinal))
+    const parents = seen.map(([id]) => id)
+    return { ...row, parents: parents.length > 0 ? parents : [this.#genesis as EventId] }
   }
 
   /** Visits ancestors, each once; descends below those for which `visit` returns true. */

@@ -3,6 +3,7 @@ import { pathPrefixesOf } from '../core/claims.ts'
 import type { NameClaim } from '../core/state.ts'
 import type { Write } from '../log/database.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
+import type { FrozenSource } from './frozen-source.ts'
 import type { Name } from './ownership.ts'
 
 /** What one object claimed before and claims now. */
@@ -16,13 +17,17 @@ export async function claimWrites(
   log: DatasetLog,
   changes: readonly ClaimChange[],
   writes: Write[],
+  frozen: FrozenSource,
 ): Promise<Name[]> {
   const touched = new Map<string, Name>()
   for (const claim of changes.flatMap(({ before, after }) => [before, after])) {
     if (claim) touched.set(`${claim.space}:${claim.name}`, { space: claim.space, name: claim.name })
   }
   const names = [...touched.values()]
-  const rows = await log.names.claimsOnMany(names)
+  const [rows, settled] = await Promise.all([
+    log.names.claimsOnMany(names),
+    frozen.ofNames(names),
+  ])
   const claims = new Map([...touched.keys()].map((key, i) => [key, rows[i] ?? []]))
   const countBefore = new Map([...claims].map(([key, list]) => [key, list.length]))
   for (const { before, after } of changes) {
@@ -36,7 +41,7 @@ export async function claimWrites(
   const below = new Map<string, number>()
   for (const [key, { space, name }] of touched) {
     const now = claims.get(key) ?? []
-    writes.push(log.names.putClaims(space, name, now))
+    writes.push(log.names.putClaims(space, name, now, settled.ownerOfName(space, name)))
     const change = now.length - (countBefore.get(key) ?? 0)
     if (change === 0) continue
     for (const directory of pathPrefixesOf(space, name)) {

@@ -1,6 +1,5 @@
 // Drains the dirty proposals: loads the rows their decisions touch, asks core, writes one atomic
 // batch. Runs the same after every commit and after a crash.
-import { decide } from '../core/decisions.ts'
 import { GonkError } from '../core/errors.ts'
 import type { FrozenPrefix } from '../core/frozen.ts'
 import type { Operation, Proposal } from '../core/event.ts'
@@ -13,14 +12,17 @@ import {
   type Sha256,
   textOfEventId,
 } from '../core/ids.ts'
-import { objectRowOf } from '../core/objects.ts'
+import type { Thresholds } from '../core/policy.ts'
+import type { Rules } from '../core/rules.ts'
 import type { AcceptDate, Decision, NameClaim, ObjectRow, Version } from '../core/state.ts'
 import { objectOf } from '../core/touched.ts'
 import type { Write } from '../log/database.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
+import { rowOfStored, type StoredObject } from '../log/object-table.ts'
 import type { ProposalRow, ReviewRow } from '../log/rows.ts'
 import { assert } from './assert.ts'
 import type { Fresh } from './fresh.ts'
+import type { FrozenSource } from './frozen-source.ts'
 import { type ClaimChange, claimWrites } from './claim-writes.ts'
 
 export interface StateCounts {
@@ -41,7 +43,12 @@ export interface StateJournalEntry {
 export interface DeriveNeeds {
   readonly log: DatasetLog
   readonly sha256: Sha256
-  readonly frozen: FrozenPrefix
+  readonly frozen: FrozenSource
+  /** What is settled is another: objects are looked at again, also where nothing is decided anew. */
+  readonly anew?: boolean
+  readonly rules: Rules
+  /** Of the genesis. */
+  readonly thresholds: Thresholds
   readonly proposal: (id: EventId) => Promise<Proposal | undefined>
   readonly fresh: Fresh
   /** Which files are complete here. */
@@ -107,12 +114,12 @@ async function dirtyProposals({ log, fresh }: DeriveNeeds): Promise<EventId[]> {
 interface Judged {
   readonly proposal: Proposal
   readonly row: ProposalRow
-  readonly reviews: readonly (ReviewRow & { valid: boolean })[]
+  readonly reviews: readonly (ReviewRow & { valid: boolean; requires: number })[]
 }
 
 /** @returns undefined for proposals that are not here. */
 async function judge(
-  { log, fresh, proposal }: DeriveNeeds,
+  { log, fresh, proposal, thresholds }: DeriveNeeds,
   ids: readonly EventId[],
 ): Promise<(Judged | undefined)[]> {
   const [proposals, reviews] = await Promise.all([
@@ -122,6 +129,7 @@ async function judge(
   const events = [...new Set(reviews.flat().map((review) => review.event))]
   const areVoid = await log.areVoid(events)
   const voids = new Set(events.filter((_, i) => areVoid[i] === true))
+  const required = await requiredBy(log, events, thresholds)
   return ids.map((id, i) => {
     const row = fresh.rows.get(id)
     const found = proposals[i]
@@ -130,9 +138,24 @@ async function judge(
     if (found === undefined) {
       throw new GonkError('HOME_DAMAGED', `event ${textOfEventId(id)} is missing or damaged`)
     }
-    const valid = (reviews[i] ?? []).map((each) => ({ ...each, valid: !voids.has(each.event) }))
+    const valid = (reviews[i] ?? []).map((each) => ({
+      ...each,
+      valid: !voids.has(each.event),
+      requires: required.get(each.event) ?? thresholds.kReview,
+    }))
     return { proposal: found, row, reviews: valid }
   })
+}
+
+async function requiredBy(
+  log: DatasetLog,
+  reviews: readonly EventId[],
+  { kOwner }: Thresholds,
+): Promise<Map<EventId, number | undefined>> {
+  // One key is enough then, whatever policies say.
+  if (kOwner === 1) return new Map()
+  const required = await log.requirements.of(reviews)
+  return new Map(reviews.map((id, i) => [id, required[i]]))
 }
 
 /** Decides a proposal anew and collects the versions that came, went or changed their date. */
@@ -143,7 +166,7 @@ function decideProposal(
   writes: Write[],
 ): void {
   const { log } = needs
-  const decisions = decide(row.operations, reviews)
+  const decisions = needs.rules.decide(row.operations, reviews)
   collect(needs, proposal, row.decisions, decisions, changes)
   const next: ProposalRow = { ...row, decisions }
   writes.push(log.putProposal(proposal.id, next))
@@ -171,12 +194,14 @@ function collect(
   proposal.operations.forEach((operation, index) => {
     const oldDate = old[index]
     const newDate = now[index]
-    if (oldDate === newDate) return
-    if (oldDate && newDate && compareBytes(oldDate, newDate) === 0) return
+    if (oldDate === undefined && newDate === undefined) return
+    const isSame = oldDate && newDate && compareBytes(oldDate, newDate) === 0
+    if (isSame && needs.anew !== true) return
     const id = { proposal: proposal.id, index }
     const object = objectOf(proposal, index, needs.sha256)
     const list = changes.get(object) ?? []
     changes.set(object, list)
+    if (isSame) return
     if (oldDate) list.push({ version: versionOf(id, operation, oldDate), accepted: false })
     if (newDate) list.push({ version: versionOf(id, operation, newDate), accepted: true })
   })
@@ -208,25 +233,30 @@ async function deriveObjects(
   journalNumber: number,
   writes: Write[],
 ): Promise<StateCounts> {
-  const { log, frozen } = needs
+  const { log, rules } = needs
   const ids = [...changes.keys()]
-  const rows = await log.versions(ids)
+  const [rows, settled] = await Promise.all([
+    log.objectTable.stored(ids),
+    needs.frozen.ofObjects(ids),
+  ])
   const contents = new ContentChanges()
   const claims: ClaimChange[] = []
   let total = counts
   ids.forEach((id, i) => {
     // Rows keep what a purge hides: the purge itself may yet lose its acceptance.
-    const stored = rows[i] as Version[]
-    const next = applied(stored, changes.get(id) ?? [])
-    const before = objectRowOf(id, stored, frozen)
-    const after = objectRowOf(id, next, frozen)
-    writes.push(log.putVersions(id, next))
+    const stored = rows[i] as StoredObject
+    const versions = applied(stored.versions, changes.get(id) ?? [])
+    const before = rowOfStored(id, stored, rules.objectRowOf)
+    const after = rules.objectRowOf(id, versions, settled.frozen)
+    writes.push(log.objectTable.put(id, { versions, ...keptHead(needs, after, settled.frozen) }))
     writes.push(...indexWrites(log, before, after), ...contents.writesFor(log, before, after))
     claims.push({ before: before.claim, after: after.claim })
     total = counted(counted(total, before, -1), after, 1)
   })
-  const names = await claimWrites(log, claims, writes)
+  const names = await claimWrites(log, claims, writes, needs.frozen)
   writes.push(...(await lackingWrites(needs, contents)))
+  // Who owned a name in the settled state, and has left it since, decides about names in its way.
+  if (needs.anew === true) names.push(...settled.claims)
   if (ids.length > 0) {
     const entry: StateJournalEntry = {
       objects: ids.map((id) => Buffer.from(id, 'hex')),
@@ -236,6 +266,18 @@ async function deriveObjects(
     writes.push(log.putMeta('counts', total))
   }
   return total
+}
+
+/** The canonical head, where it is another one only because it was settled. */
+function keptHead(
+  { rules }: DeriveNeeds,
+  { id, versions, heads }: ObjectRow,
+  frozen: FrozenPrefix,
+): Pick<StoredObject, 'head'> {
+  const [canonical] = heads
+  if (canonical === undefined || frozen.headOf(id) === undefined) return {}
+  const free = rules.objectRowOf(id, versions).heads[0]
+  return free === canonical ? {} : { head: (versions[canonical] as Version).id }
 }
 
 function applied(versions: readonly Version[], changes: readonly VersionChange[]): Version[] {

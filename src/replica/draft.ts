@@ -24,7 +24,8 @@ export class Draft {
   readonly reviews = new Map<EventId, ReviewRow[]>()
   /** Of the proposals reviewed, all reviews that were on disk. */
   readonly storedReviews = new Map<EventId, readonly ReviewRow[]>()
-  poolBytesOut = 0
+  /** Proposals that were pushed out of the pool. */
+  readonly evicted = new Set<EventId>()
   /** Of the events at hand. */
   readAhead: ReadAhead = noReadAhead
 }

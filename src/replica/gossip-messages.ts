@@ -16,7 +16,13 @@ export interface Have {
   /** CID bytes of the snapshot block, and of the state tree. */
   readonly snapshot?: Uint8Array
   readonly state?: Uint8Array
+  /** CID bytes of the checkpoint that the state follows under. */
+  readonly checkpoint?: Uint8Array
+  /** Chance: gossip drops what it has seen before, also what another peer said in the same words. */
+  readonly nonce?: Uint8Array
 }
+
+const NONCE_BYTES = 8
 
 export type GossipMessage =
   | { readonly k: 'event'; readonly block: Uint8Array }
@@ -31,7 +37,14 @@ export function encodeGossip(message: GossipMessage): Uint8Array {
     case 'news':
       return encode({ k, i: bytesOfHex(message.id), z: message.sizeBytes, t: message.kind })
     case 'have':
-      return encode({ k, ...wireOfRoots(message.roots), r: message.snapshot, t: message.state })
+      return encode({
+        k,
+        ...wireOfRoots(message.roots),
+        r: message.snapshot,
+        t: message.state,
+        c: message.checkpoint,
+        n: message.nonce,
+      })
   }
 }
 
@@ -58,12 +71,14 @@ export function decodeGossip(bytes: Uint8Array): GossipMessage | Rejection {
         return { k, id, sizeBytes: uint(map['z'], limits.eventBytesMax), kind }
       }
       case 'have':
-        onlyFields(map, ['k', 'o', 'p'], ['r', 't'])
+        onlyFields(map, ['k', 'o', 'p'], ['r', 't', 'c', 'n'])
         return {
           k,
           roots: rootsField(map),
           ...cidField(map, 'r', 'snapshot'),
           ...cidField(map, 't', 'state'),
+          ...cidField(map, 'c', 'checkpoint'),
+          ...(map['n'] !== undefined && { nonce: byteString(map['n'], NONCE_BYTES) }),
         }
       default:
         return refuse('k')

@@ -6,6 +6,7 @@ import type { Event } from '../core/event.ts'
 import { type DatasetId, type EventId, eventIdOfBlock } from '../core/ids.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { Crypto } from '../ports.ts'
+import { putBack } from './repair-blocks.ts'
 
 export interface Refused extends Rejection {
   readonly event: EventId
@@ -22,14 +23,17 @@ export interface IntakeNeeds {
   readonly crypto: Crypto
 }
 
+/** @param refuses whether there is no room for an undecided proposal of so many bytes. */
 export async function takeIn(
   { log, crypto }: IntakeNeeds,
   blocks: readonly Uint8Array[],
   dataset: DatasetId,
+  refuses: (blockBytes: number) => boolean = () => false,
 ): Promise<Intake> {
   const refused: Refused[] = []
   const candidates = new Map<EventId, Event>()
-  for (const block of blocks) {
+  for (const bytes of blocks) {
+    const block = ownBytes(bytes)
     const event = decodeEvent(block, crypto.sha256)
     if (isRejection(event)) {
       refused.push({ ...event, event: eventIdOfBlock(block, crypto.sha256) })
@@ -41,7 +45,11 @@ export async function takeIn(
   }
   const ids = [...candidates.keys()]
   const known = await log.hasMany(ids)
-  const fresh = ids.filter((_, i) => known[i] !== true).map((id) => candidates.get(id) as Event)
+  const unknown = ids.filter((_, i) => known[i] !== true).map((id) => candidates.get(id) as Event)
+  const back = await putBack(log, unknown)
+  const lasting = unknown.filter(({ id }) => !back.has(id))
+  const crowded = await withoutRoom(log, lasting, refuses)
+  const fresh = lasting.filter(({ id }) => !crowded.has(id))
   const verdicts = await Promise.all(
     fresh.map((event) => {
       const { key, message, signature } = signatureOf(event, crypto.sha256)
@@ -53,7 +61,30 @@ export async function takeIn(
     if (verdicts[i] === true) continue
     refused.push({ refused: 'bad-signature', what: `by ${event.author}`, event: event.id })
   }
-  return { events, refused, known: ids.length - fresh.length }
+  for (const event of crowded) {
+    refused.push({ refused: 'over-quota', what: 'no room for it, or one of too many', event })
+  }
+  return { events, refused, known: ids.length - lasting.length }
+}
+
+/**
+ * Proposals that nobody waits for, when there is no room or when there are too many: to verify them
+ * would be in vain.
+ */
+async function withoutRoom(
+  log: DatasetLog,
+  events: readonly Event[],
+  refuses: (blockBytes: number) => boolean,
+): Promise<ReadonlySet<EventId>> {
+  if (events.some(({ family }) => family !== 'proposal')) return new Set()
+  const ids = events.filter(({ block }) => refuses(block.length)).map(({ id }) => id)
+  const wanted = ids.length > 0 ? await log.areWanted(ids) : []
+  return new Set(ids.filter((_, i) => wanted[i] !== true))
+}
+
+/** A part of a message keeps all of it in memory, for as long as the event is. */
+function ownBytes(block: Uint8Array): Uint8Array {
+  return block.byteLength < block.buffer.byteLength ? new Uint8Array(block) : block
 }
 
 function datasetOf(event: Event): DatasetId {

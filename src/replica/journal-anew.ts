@@ -55,7 +55,7 @@ async function* eventEntries(log: DatasetLog): AsyncGenerator<EventJournalEntry>
 }
 
 async function* objectEntries(log: DatasetLog): AsyncGenerator<StateJournalEntry> {
-  for await (const batch of inGroups(log.objects(), ENTRIES_AT_ONCE)) {
+  for await (const batch of inGroups(log.objectTable.all(), ENTRIES_AT_ONCE)) {
     yield { objects: batch.map(([id]) => bytesOfHex(id)), names: [] }
   }
 }

@@ -1,6 +1,6 @@
 // Sync and gossip messages ⇄ dag-cbor maps: strict, bounded, and with refusals as values.
 import * as dagCbor from '@ipld/dag-cbor'
-import type { Rejection } from '../core/errors.ts'
+import { quoted, type Rejection } from '../core/errors.ts'
 import { asMap, onlyKeys, type Plain, Refusal, refuse, some } from '../core/wire-fields.ts'
 
 export { type Plain, refuse }
@@ -20,7 +20,7 @@ export function decoded<T>(
   try {
     value = dagCbor.decode(bytes)
   } catch (error) {
-    return { refused: 'malformed', what: `not dag-cbor: ${(error as Error).message}` }
+    return { refused: 'malformed', what: `not dag-cbor: ${quoted((error as Error).message)}` }
   }
   try {
     return read(asMap(value, 'not a map'))

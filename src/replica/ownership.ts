@@ -1,19 +1,26 @@
 // Who owns the names that a batch touched, and every other name whose owner depends on them.
 import { CID } from 'multiformats/cid'
-import { claimScopeOf, ownersOf, pathPrefixesOf } from '../core/claims.ts'
-import { type FrozenPrefix, nothingFrozen } from '../core/frozen.ts'
+import { claimScopeOf, pathPrefixesOf } from '../core/claims.ts'
 import type { ObjectId } from '../core/ids.ts'
-import { objectRowOf } from '../core/objects.ts'
+import type { Rules } from '../core/rules.ts'
 import type { NameClaim } from '../core/state.ts'
 import type { DirectoryChange } from '../files/directory.ts'
 import type { Write } from '../log/database.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { OwnedName } from '../log/name-index.ts'
+import { rowOfStored, type StoredObject } from '../log/object-table.ts'
 import { assert } from './assert.ts'
+import type { FrozenSource } from './frozen-source.ts'
 
 export interface Name {
   readonly space: NameClaim['space']
   readonly name: string
+}
+
+export interface OwnershipNeeds {
+  readonly log: DatasetLog
+  readonly frozen: FrozenSource
+  readonly rules: Rules
 }
 
 export interface Ownership {
@@ -26,27 +33,33 @@ export interface Ownership {
 }
 
 export async function ownershipOf(
-  log: DatasetLog,
+  needs: OwnershipNeeds,
   touched: readonly Name[],
-  frozen: FrozenPrefix,
 ): Promise<Ownership> {
+  const { log, frozen, rules } = needs
   const names = new Map<string, Name>()
   const winners = new Map<string, NameClaim>()
   for await (const { names: some, claims } of scopesOf(log, touched)) {
     for (const name of some) names.set(keyOf(name.space, name.name), name)
-    const owning = claims.length > 1 ? ownersOf(claims, frozen).owning : claims
+    // Who is alone with a name has it.
+    const isAlone = claims.length < 2
+    const owning = isAlone ? claims : rules.ownersOf(claims, await frozen.ofNames(claims)).owning
     for (const claim of owning) winners.set(keyOf(claim.space, claim.name), claim)
   }
-  return changesOf(log, [...names.values()], winners, frozen)
+  return changesOf(needs, [...names.values()], winners)
 }
 
 /** What must go of the names given: those that are owned and that nobody claims any more. */
-export async function releasedOf(log: DatasetLog, names: readonly Name[]): Promise<Ownership> {
+export async function releasedOf(
+  needs: OwnershipNeeds,
+  names: readonly Name[],
+): Promise<Ownership> {
+  const { log } = needs
   const owned = await log.names.owned(names)
   const owning = names.filter((_, i) => owned[i] !== undefined)
   const claims = await log.names.claimsOnMany(owning)
   const released = owning.filter((_, i) => claims[i]?.length === 0)
-  return changesOf(log, released, new Map(), nothingFrozen)
+  return changesOf(needs, released, new Map())
 }
 
 /** Rows of objects that are in memory at one time. */
@@ -91,11 +104,11 @@ async function* scopesOf(log: DatasetLog, touched: readonly Name[]): AsyncIterab
 }
 
 async function changesOf(
-  log: DatasetLog,
+  needs: OwnershipNeeds,
   names: readonly Name[],
   winners: ReadonlyMap<string, NameClaim>,
-  frozen: FrozenPrefix,
 ): Promise<Ownership> {
+  const { log } = needs
   const files: DirectoryChange[] = []
   const writes: Write[] = []
   let fileCount = 0
@@ -103,10 +116,7 @@ async function changesOf(
   for (let i = 0; i < names.length; i += NAMES_PER_READ) {
     const some = names.slice(i, i + NAMES_PER_READ)
     const owners = some.map(({ space, name }) => winners.get(keyOf(space, name))?.object)
-    const [before, after] = await Promise.all([
-      log.names.owned(some),
-      ownedNamesOf(log, owners, frozen),
-    ])
+    const [before, after] = await Promise.all([log.names.owned(some), ownedNamesOf(needs, owners)])
     for (const [k, { space, name }] of some.entries()) {
       const [old, now] = [before[k], after[k]]
       // What never owned its name has nothing to take out, and there may be a directory of that name.
@@ -124,15 +134,15 @@ async function changesOf(
 
 /** What each owner holds: the owner of a name is a live file. */
 async function ownedNamesOf(
-  log: DatasetLog,
+  { log, rules }: OwnershipNeeds,
   owners: readonly (ObjectId | undefined)[],
-  frozen: FrozenPrefix,
 ): Promise<(OwnedName | undefined)[]> {
-  const rows = await log.versions(owners.filter((object) => object !== undefined))
+  const rows = await log.objectTable.stored(owners.filter((object) => object !== undefined))
   let next = 0
   return owners.map((object) => {
     if (object === undefined) return undefined
-    const { current } = objectRowOf(object, rows[next++] ?? [], frozen)
+    const stored = rows[next++] as StoredObject
+    const { current } = rowOfStored(object, stored, rules.objectRowOf)
     assert(current?.type === 'file', 'the owner of a name is a live file')
     return { object, content: current.content, sizeBytes: current.sizeBytes }
   })

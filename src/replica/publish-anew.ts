@@ -15,19 +15,19 @@ const NAMES_PER_PART = 2_000
  * cut off before begins again.
  */
 export async function publishAnew(needs: PublishNeeds, trees: Trees): Promise<Trees> {
-  const { log, frozen, partMax = NAMES_PER_PART } = needs
+  const { log, partMax = NAMES_PER_PART } = needs
   await log.clear(['owned'])
   let fileCount = 0
   let fileBytes = 0n
   for await (const names of claimedNames(log, partMax)) {
-    const owned = await ownershipOf(log, names, frozen)
+    const owned = await ownershipOf(needs, names)
     fileCount += owned.fileCount
     fileBytes += owned.fileBytes
     await log.commit(owned.writes)
   }
   const writer = new NodeWriter(needs)
   const files = await buildDirectory(ownedFiles(log), writer)
-  const state = await updateState(needs, writer, undefined, log.objects())
+  const state = await updateState(needs, writer, undefined, log.objectTable.all())
   const roots = { state: state.bytes, files: files.bytes }
   const current = { ...trees, ...roots, fileCount, fileBytes: String(fileBytes) }
   await log.commit([log.putMeta('trees', current)])

@@ -2,8 +2,8 @@
 // commit never waits for it, `root` does. Work grows with what was touched since the last time.
 import type { CID } from 'multiformats/cid'
 import { CID as Cid } from 'multiformats/cid'
-import type { FrozenPrefix } from '../core/frozen.ts'
 import {
+  type CheckpointId,
   cidOfEventId,
   type DatasetId,
   type EventId,
@@ -12,6 +12,7 @@ import {
   type Sha256,
 } from '../core/ids.ts'
 import { encodeSnapshot } from '../core/snapshot.ts'
+import type { Rules } from '../core/rules.ts'
 import type { Tenure } from '../core/state.ts'
 import { updateTrie } from '../core/trie.ts'
 import { updateDirectory } from '../files/directory.ts'
@@ -19,8 +20,10 @@ import type { Write } from '../log/database.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { NodeBlocks } from '../log/node-blocks.ts'
 import { assert } from './assert.ts'
+import type { FrozenSource } from './frozen-source.ts'
 import type { StateCounts, StateJournalEntry } from './derive.ts'
 import { NodeWriter, type RecentNodes } from './node-writer.ts'
+import type { PoolNodes } from './pool-nodes.ts'
 import { publishAnew } from './publish-anew.ts'
 import { rowsOf, updateState } from './state-tree.ts'
 import { type Name, type Ownership, ownershipOf, releasedOf } from './ownership.ts'
@@ -61,8 +64,10 @@ export interface PublishNeeds {
   readonly log: DatasetLog
   readonly nodes: NodeBlocks
   readonly recent: RecentNodes
+  readonly poolNodes: PoolNodes
   readonly sha256: Sha256
-  readonly frozen: FrozenPrefix
+  readonly frozen: FrozenSource
+  readonly rules: Rules
   /** What one part of a journal may name. @default 32 000 objects and names, 20 000 events */
   readonly partMax?: number | undefined
 }
@@ -91,13 +96,15 @@ export async function publishEvents(needs: PublishNeeds, trees: Trees): Promise<
       ...entry.poolIn.map((id) => ({ id, isIn: true })),
       ...entry.poolOut.map((id) => ({ id, isIn: false })),
     ])
+    const { poolNodes } = needs
+    poolNodes.forget()
     const events = await updateSet(
       needs,
-      writer,
+      poolNodes.kept(writer),
       current.events,
       owner.map((id) => ({ id, isIn: true })),
     )
-    const pooled = await updateSet(needs, writer, current.pool, pool)
+    const pooled = await updateSet(needs, poolNodes.pool(writer), current.pool, pool)
     await writer.flush()
     current = {
       ...current,
@@ -108,6 +115,7 @@ export async function publishEvents(needs: PublishNeeds, trees: Trees): Promise<
       proposalCount: current.proposalCount + entries.reduce((sum, e) => sum + e.entry.proposals, 0),
     }
     await finish(needs.log, entries, current)
+    await poolNodes.collect()
   }
 }
 
@@ -126,7 +134,7 @@ async function eventEntries({ log, partMax = EVENTS_PER_BATCH }: PublishNeeds) {
 
 async function updateSet(
   needs: PublishNeeds,
-  writer: NodeWriter,
+  writer: Pick<NodeWriter, 'get' | 'put'>,
   root: Uint8Array | undefined,
   changes: readonly { id: Uint8Array; isIn: boolean }[],
 ) {
@@ -160,7 +168,7 @@ export async function publishState(needs: PublishNeeds, trees: Trees): Promise<T
     const rows = rowsOf(needs.log, [...objects].sort() as ObjectId[])
     const state = await updateState(needs, writer, cidOf(current.state), rows)
     const names = new Map(entries.flatMap(({ entry }) => entry.names.map(keyed)))
-    const owned = await ownershipOf(needs.log, [...names.values()], needs.frozen)
+    const owned = await ownershipOf(needs, [...names.values()])
     current = await withFiles({ ...current, state: state.bytes }, owned, writer)
     await finish(needs.log, entries, current, owned.writes)
   }
@@ -190,7 +198,7 @@ async function letGo(needs: PublishNeeds, trees: Trees): Promise<Trees> {
   let current = trees
   let names = new Map<string, Name>()
   const flush = async () => {
-    const released = await releasedOf(needs.log, [...names.values()])
+    const released = await releasedOf(needs, [...names.values()])
     names = new Map()
     if (released.writes.length === 0) return
     current = await withFiles(current, released, new NodeWriter(needs))
@@ -222,11 +230,13 @@ export interface SnapshotNeeds {
   readonly policy: { readonly kOwner: number; readonly kReview: number }
   readonly heads: readonly EventId[]
   readonly counts: StateCounts
+  readonly checkpoint: CheckpointId | undefined
 }
 
 /** The snapshot of trees that are up to date. */
 export function snapshotOf(needs: SnapshotNeeds, trees: Trees, sha256: Sha256) {
   const { state, events, files } = trees
+  const { checkpoint } = needs
   assert(state !== undefined && events !== undefined && files !== undefined, 'trees are published')
   return encodeSnapshot(
     {
@@ -244,6 +254,7 @@ export function snapshotOf(needs: SnapshotNeeds, trees: Trees, sha256: Sha256) {
       stateRoot: Cid.decode(state),
       eventsRoot: Cid.decode(events),
       files: Cid.decode(files),
+      ...(checkpoint && { checkpoint }),
     },
     sha256,
   )

@@ -3,18 +3,22 @@
 import type { CID } from 'multiformats/cid'
 import { CID as Cid } from 'multiformats/cid'
 import { GonkError } from '../core/errors.ts'
-import { type DatasetId, type EventId, textOfEventId } from '../core/ids.ts'
+import { type CheckpointId, type DatasetId, type EventId, textOfEventId } from '../core/ids.ts'
+import type { Thresholds } from '../core/policy.ts'
 import type { Tenure } from '../core/state.ts'
-import type { Logger } from '../ports.ts'
+import { updateTrie } from '../core/trie.ts'
+import type { Clock, Logger } from '../ports.ts'
 import type { StateCounts } from './derive.ts'
 import { isRebuilding, type JournalNumbers, journalAnew } from './journal-anew.ts'
-import { RecentNodes } from './node-writer.ts'
+import { NodeWriter, RecentNodes } from './node-writer.ts'
+import { PoolNodes } from './pool-nodes.ts'
 import {
   bytesOf,
   noTrees,
   publishEvents,
   type PublishNeeds,
   publishState,
+  type SnapshotNeeds,
   snapshotOf,
   type Trees,
 } from './publish.ts'
@@ -25,6 +29,8 @@ export interface Snapshot {
   readonly stateRoot: CID
   readonly eventsRoot: CID
   readonly files: CID
+  /** The newest one that the state follows under. */
+  readonly checkpoint?: CheckpointId
   readonly heads: readonly EventId[]
   readonly counts: StateCounts & {
     readonly events: number
@@ -40,9 +46,10 @@ export interface EventSets {
   readonly pool: { readonly root: CID | undefined; readonly count: number }
 }
 
-export interface PublishedNeeds extends Omit<PublishNeeds, 'recent'> {
+export interface PublishedNeeds extends Omit<PublishNeeds, 'recent' | 'poolNodes'> {
   readonly dataset: DatasetId
   readonly logger: Logger
+  readonly clock: Pick<Clock, 'nowMs'>
   /** Told when the journals were written anew: further entries go after these. */
   readonly journalsMoved: (numbers: JournalNumbers) => void
 }
@@ -60,7 +67,7 @@ export class Published {
   #repaired: CID | undefined
 
   constructor(needs: PublishedNeeds) {
-    this.#needs = { ...needs, recent: this.#recent }
+    this.#needs = { ...needs, recent: this.#recent, poolNodes: new PoolNodes(needs) }
   }
 
   /** Reads what is on disk; ends a rebuild that was cut off. */
@@ -91,20 +98,51 @@ export class Published {
     }
   }
 
-  /** Everything must be derived. Throws NOT_HERE while there is no genesis. */
-  async snapshot(tenures: readonly Tenure[], counts: StateCounts): Promise<Snapshot> {
+  /**
+   * Everything must be derived. `checkpoint`: the newest one that the state was computed under. Throws
+   * NOT_HERE while there is no genesis.
+   */
+  async snapshot(
+    tenures: readonly Tenure[],
+    policy: Thresholds,
+    counts: StateCounts,
+    checkpoint?: CheckpointId,
+  ): Promise<Snapshot> {
     if (this.#snapshot) return this.#snapshot
     const { dataset, log, nodes, sha256 } = this.#needs
     const heads = (await log.heads()).sort()
     if (heads.length === 0) throw new GonkError('NOT_HERE', 'no event of this dataset is here yet')
     await this.#bringUpToDate(publishEvents)
     await this.#bringUpToDate(publishState)
-    const policy = { kOwner: 1, kReview: 1 }
-    const block = snapshotOf({ dataset, tenures, policy, heads, counts }, this.#trees, sha256)
+    const stated = { dataset, tenures, policy, heads, counts, checkpoint }
+    const block = snapshotOf(stated, this.#trees, sha256)
     await nodes.put(block.cid, block.bytes)
-    this.#snapshot = this.#snapshotInfo(block.cid, heads, counts)
+    this.#snapshot = {
+      ...this.#snapshotInfo(block.cid, heads, counts),
+      ...(checkpoint && { checkpoint }),
+    }
     this.#lastRoot = block.cid
     return this.#snapshot
+  }
+
+  /**
+   * The root as it would be without some owner events that nothing follows from. `heads`: those there are
+   * then. Everything must be derived.
+   */
+  async rootWithout(
+    events: readonly EventId[],
+    stated: Omit<SnapshotNeeds, 'dataset'>,
+  ): Promise<CID> {
+    const { dataset, sha256 } = this.#needs
+    await this.#bringUpToDate(publishEvents)
+    await this.#bringUpToDate(publishState)
+    const writer = new NodeWriter(this.#needs)
+    const root = Cid.decode(this.#trees.events as Uint8Array)
+    const changes = events.map((key) => ({ key, value: undefined }))
+    const set = await updateTrie(root, changes, { source: writer, put: writer.put, sha256 })
+    await writer.flush()
+    const trees = { ...this.#trees, events: set.root.bytes, eventCount: set.count }
+    return snapshotOf({ ...stated, dataset }, trees, sha256).cid
   }
 
   #snapshotInfo(root: CID, heads: readonly EventId[], counts: StateCounts): Snapshot {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { GonkError, isRejection } from '../core/errors.ts'
 import { decodeEvent } from '../core/event-codec.ts'
 import type { Event } from '../core/event.ts'
-import { type DatasetId, type EventId, textOfEventId } from '../core/ids.ts'
+import { type CheckpointId, type DatasetId, type EventId, textOfEventId } from '../core/ids.ts'
 import { throwIfAborted } from '../files/concurrent.ts'
 import { type Database, openDatabase } from '../log/database.ts'
 import { DatasetLog } from '../log/dataset-log.ts'
@@ -13,6 +13,7 @@ import { HeldFiles } from '../log/held-files.ts'
 import { NodeBlocks } from '../log/node-blocks.ts'
 import type { AbortOptions, Clock, Crypto, Logger } from '../ports.ts'
 import type { Refused } from './intake.ts'
+import type { Rows } from './repair-rows.ts'
 import { Replica, type Snapshot } from './replica.ts'
 
 /** past(heads): owner events with all their ancestors, and the proposals they name. */
@@ -33,6 +34,8 @@ export interface RecomputeNeeds {
 }
 
 export interface RecomputeOptions extends AbortOptions {
+  /** The checkpoint that the user trusts: the state is a function of the events and of it. */
+  readonly anchor?: CheckpointId | undefined
   /** `done`: events verified so far; `bytes`: of them. `total` is unknown, 0. */
   readonly onProgress?: (progress: {
     what: string
@@ -134,13 +137,13 @@ export async function recompute(
 export async function withRecomputed<T>(
   needs: RecomputeNeeds,
   history: History,
-  use: (recomputed: Recomputed, nodes: NodeBlocks) => Promise<T>,
+  use: (recomputed: Recomputed, nodes: NodeBlocks, rows: Rows) => Promise<T>,
   options: RecomputeOptions = {},
 ): Promise<T> {
   const replay = await Replay.open(needs, history.dataset, options)
   try {
     await replay.take(history)
-    return await use(await replay.state(), replay.nodes)
+    return await use(await replay.state(), replay.nodes, replay.rows)
   } finally {
     await replay.close()
   }
@@ -150,6 +153,7 @@ export async function withRecomputed<T>(
 export class Replay {
   /** Every block from the last root computed down to the events. */
   readonly nodes: NodeBlocks
+  readonly rows: Rows
   readonly #directory: string
   readonly #db: Database
   readonly #replica: Replica
@@ -157,6 +161,7 @@ export class Replay {
 
   private constructor(directory: string, db: Database, replica: Replica, feed: Feed) {
     this.nodes = new NodeBlocks(db)
+    this.rows = { db, log: replica.log }
     this.#directory = directory
     this.#db = db
     this.#replica = replica
@@ -178,6 +183,7 @@ export class Replay {
       const parts = { db, log, nodes: new NodeBlocks(db), held: new HeldFiles(db) }
       const { crypto, clock, logger } = needs
       const replica = await Replica.open({ crypto, clock, logger, ...parts })
+      if (options.anchor !== undefined) await replica.setAnchor(options.anchor)
       return new Replay(directory, db, replica, new Feed(needs, replica, options))
     } catch (error) {
       await db?.close()

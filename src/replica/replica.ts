@@ -2,26 +2,31 @@
 // share one path; what follows from it is derived and published behind the same lock.
 import type { CID } from 'multiformats/cid'
 import { GonkError } from '../core/errors.ts'
-import { decodeEvent, type Draft } from '../core/event-codec.ts'
-import type { Event, Labels, Proposal } from '../core/event.ts'
-import { type FrozenPrefix, nothingFrozen } from '../core/frozen.ts'
-import { type DatasetId, type EventId, textOfEventId } from '../core/ids.ts'
-import { limits } from '../core/limits.ts'
+import { decodeEvent } from '../core/event-codec.ts'
+import type { CheckpointBody, Event, Proposal } from '../core/event.ts'
+import { type CheckpointId, type DatasetId, type EventId, textOfEventId } from '../core/ids.ts'
+import type { Thresholds } from '../core/policy.ts'
+import { type Rules, rules } from '../core/rules.ts'
 import type { Tenure } from '../core/state.ts'
 import type { Database } from '../log/database.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { HeldFiles } from '../log/held-files.ts'
 import type { NodeBlocks } from '../log/node-blocks.ts'
-import type { Clock, Crypto, Logger, Signer } from '../ports.ts'
-import { type ActingBody, AuthorQueue, type Frontier } from './author-queue.ts'
-import { Authority } from './authority.ts'
-import { deriveBatch, type StateCounts } from './derive.ts'
-import { Fresh } from './fresh.ts'
+import type { Clock, Crypto, Logger, PeerId, Signer } from '../ports.ts'
+import { Authoring } from './authoring.ts'
+import type { Authority } from './authority.ts'
+import { type Alarm, type Checkpoint, Finality } from './finality.ts'
 import { historyAnew } from './history-anew.ts'
 import { type Refused, takeIn } from './intake.ts'
+import { type Keep, keepInOrder } from './keep.ts'
+import { Ledger } from './ledger.ts'
 import { Mutex } from './mutex.ts'
-import { type EventSets, Published, type Snapshot } from './published.ts'
-import { type Counters, type Stored, store } from './store.ts'
+import { type OwnerOperation, operationsWaiting } from './operations-waiting.ts'
+import type { Source } from './pool.ts'
+import type { EventSets, Snapshot } from './published.ts'
+import { RecentProposals } from './recent-proposals.ts'
+import { Damage } from './repair-blocks.ts'
+import type { Stored, StoreNeeds } from './store.ts'
 
 export interface ReplicaNeeds {
   readonly db: Database
@@ -32,9 +37,15 @@ export interface ReplicaNeeds {
   readonly clock: Clock
   readonly logger: Logger
   /** Bytes of undecided proposals of others that are kept. @default no limit */
-  readonly poolBytesMax?: number
+  readonly poolBytesMax?: number | undefined
   /** See PublishNeeds: small for tests. */
   readonly partMax?: number | undefined
+  /** Told once of owners with two histories. */
+  readonly onSelfForks?: StoreNeeds['onSelfForks']
+  /** What the state follows by. @default those of the protocol */
+  readonly rules?: Rules
+  /** The order of effects. @default store, derive, tell */
+  readonly keep?: Keep
 }
 
 export interface Submission {
@@ -45,6 +56,8 @@ export interface Submission {
 }
 
 export { signDraft } from './author-queue.ts'
+export type { OwnerOperation } from './operations-waiting.ts'
+export type { Alarm, Checkpoint } from './finality.ts'
 export type { EventSets, Snapshot } from './published.ts'
 
 type Listener = (events: readonly Event[], origin: Origin, arrival: number) => void
@@ -52,26 +65,18 @@ type Listener = (events: readonly Event[], origin: Origin, arrival: number) => v
 /** `own`: made here, and durable before `stored` is told; else the peer it came from. */
 export type Origin = 'own' | 'peer'
 
-/** Operations of the proposals that are kept decoded, for what is said of them next. */
-const RECENT_OPERATIONS = 8_000
-const noCounts: StateCounts = { objects: 0, versions: 0, annotations: 0 }
-
 export class Replica {
   readonly id: DatasetId
   readonly log: DatasetLog
+  /** Told of events that cannot be read. */
+  readonly damage: Damage
   readonly #needs: ReplicaNeeds
-  readonly #frozen: FrozenPrefix = nothingFrozen
+  readonly #finality: Finality
   readonly #mutex = new Mutex()
   readonly #listeners = new Set<Listener>()
-  readonly #recent = new Map<EventId, Proposal>()
-  #recentOperations = 0
-  #fresh = new Fresh()
-  readonly #published: Published
-  readonly #authors: AuthorQueue
-  #authority: Authority
-  #counters: Counters = { arrival: 0, eventJournal: 0, poolBytes: 0 }
-  #stateJournal = 0
-  #counts: StateCounts = noCounts
+  readonly #recent = new RecentProposals()
+  readonly #ledger: Ledger
+  readonly #authoring: Authoring
   /** A write failed or is under way: what is in memory may not be what is on disk. */
   #isUnsure = false
   #isClosed = false
@@ -80,28 +85,26 @@ export class Replica {
     this.#needs = needs
     this.id = needs.log.id
     this.log = needs.log
-    this.#authority = new Authority(needs.log, this.#frozen)
-    this.#published = new Published({
-      dataset: this.id,
-      log: needs.log,
-      nodes: needs.nodes,
-      logger: needs.logger,
-      sha256: needs.crypto.sha256,
-      frozen: this.#frozen,
-      partMax: needs.partMax,
-      journalsMoved: ({ event, state }) => {
-        this.#counters.eventJournal = event
-        this.#stateJournal = state
-      },
+    this.damage = new Damage(needs)
+    const common = { ...needs, rules: needs.rules ?? rules, authority: () => this.#authority }
+    this.#finality = new Finality({ ...common, events: needs.log })
+    this.#ledger = new Ledger({
+      ...common,
+      frozen: this.#finality.frozen,
+      proposal: (id) => this.proposal(id),
+      areHeld: (contents) => needs.held.areHeld(contents),
     })
-    this.#authors = new AuthorQueue({
+    this.#authoring = new Authoring({
+      ...common,
       dataset: this.id,
-      log: needs.log,
-      crypto: needs.crypto,
       exclusive: (task) => this.#exclusive(task),
-      frontier: (tenure) => this.#frontier(tenure),
       keep: async (events) => (await this.#keep(events, 'own')).refused,
+      checkVote: (key, checkpoint) => this.#finality.checkVote(key, checkpoint),
     })
+  }
+
+  get #authority(): Authority {
+    return this.#ledger.authority
   }
 
   static async open(needs: ReplicaNeeds): Promise<Replica> {
@@ -122,17 +125,9 @@ export class Replica {
 
   async #load(): Promise<void> {
     const { log } = this.#needs
-    this.#fresh = new Fresh()
-    this.#authority = new Authority(log, this.#frozen)
-    await this.#authority.load()
-    this.#counters = {
-      arrival: await log.nextNumber('arrivals'),
-      eventJournal: await log.nextNumber('eventJournal'),
-      poolBytes: (await log.meta<number>('poolBytes')) ?? 0,
-    }
-    this.#stateJournal = await log.nextNumber('stateJournal')
-    this.#counts = (await log.meta<StateCounts>('counts')) ?? noCounts
-    await this.#published.load()
+    log.opening.reread()
+    await this.#ledger.load()
+    await this.#finality.load()
   }
 
   /** One task at a time, each on what is on disk, also after one that failed. */
@@ -141,7 +136,7 @@ export class Replica {
       if (this.#isClosed) {
         throw new GonkError('CANCELLED', `dataset ${textOfEventId(this.id)} was closed`)
       }
-      if (this.#isUnsure) await this.#load()
+      if (this.#isUnsure || (await this.log.opening.isOver())) await this.#load()
       this.#isUnsure = true
       try {
         const result = await task()
@@ -159,13 +154,28 @@ export class Replica {
     return this.#authority.tenures
   }
 
+  /** How many distinct keys an operation of owners and an accept need now. */
+  get policy(): Thresholds {
+    return this.#authority.policy
+  }
+
+  /** The same at the genesis: what a review requires of which no row says otherwise. */
+  get thresholds(): Thresholds {
+    return this.#authority.thresholds
+  }
+
+  /** What owners signed and too few of them endorse, by depth. */
+  operationsWaiting(): Promise<OwnerOperation[]> {
+    return operationsWaiting(this.log, this.#authority)
+  }
+
   get hasGenesis(): boolean {
     return this.#authority.founders.length > 0
   }
 
   /** The tenure with which a key may approve now: its most senior live one. */
   tenureOf(key: string): Tenure | undefined {
-    return this.#authority.tenures.find((tenure) => tenure.live && tenure.key === key)
+    return this.#authority.tenureOf(key)
   }
 
   /** Whether `senior` may remove `junior`. */
@@ -180,7 +190,7 @@ export class Replica {
     const block = await this.log.block(id)
     const event = block && decodeEvent(block, this.#needs.crypto.sha256)
     const isIt = event && 'family' in event && event.family === 'proposal' && event.id === id
-    return isIt ? event : undefined
+    return isIt ? event : this.damage.found([id])
   }
 
   /** Told after each commit, in order; `arrival` is the number of the first event. */
@@ -190,11 +200,13 @@ export class Replica {
   }
 
   /** Events from anywhere. Known ones are skipped, refused ones reported, the rest stored. */
-  async submit(blocks: readonly Uint8Array[], origin: Origin = 'peer'): Promise<Submission> {
-    const intake = await takeIn(this.#needs, blocks, this.id)
+  async submit(blocks: readonly Uint8Array[], from: Origin | Source = 'peer'): Promise<Submission> {
+    const intake = await takeIn(this.#needs, blocks, this.id, (bytes) =>
+      this.#ledger.pool.refuses(from, bytes),
+    )
     if (intake.events.length === 0) return { ...intake, stored: [], missingParents: [] }
     return this.#exclusive(async () => {
-      const stored = await this.#keep(intake.events, origin)
+      const stored = await this.#keep(intake.events, from)
       return {
         stored: stored.stored,
         refused: [...intake.refused, ...stored.refused],
@@ -204,146 +216,49 @@ export class Replica {
     })
   }
 
-  /** Signs and stores a proposal. Throws BAD_EVENT when it breaks a limit. */
-  async propose(
-    signer: Signer,
-    operations: Proposal['operations'],
-    more: { name?: string; labels?: Record<string, string> } = {},
-  ): Promise<Proposal> {
-    const draft = async (): Promise<Draft> => ({
-      family: 'proposal',
-      dataset: this.id,
-      operations,
-      claimedAtMs: this.#needs.clock.nowMs(),
-      ...more,
-    })
-    return (await this.#authors.author({ signer, draft })) as Proposal
+  /** See {@link Authoring}, here and below. */
+  propose(...what: Parameters<Authoring['propose']>): Promise<Proposal> {
+    return this.#authoring.propose(...what)
   }
 
-  /**
-   * Signs and stores an owner event that cites all heads known. Throws NOT_OWNER.
-   * @param check runs behind the lock, just before signing, when all that came before is stored.
-   */
-  async act(
-    signer: Signer,
-    body: ActingBody,
-    check?: (tenure: Tenure) => Promise<void>,
-    labels?: Labels,
-  ): Promise<Event> {
-    return this.#authors.author({
-      signer,
-      // Reviews say nothing of who may sign; whatever else comes beside them might.
-      alone: check !== undefined || body.kind !== 'review',
-      draft: async (frontier) => {
-        const tenure = this.#actingTenure(signer)
-        await check?.(tenure)
-        const draft = this.#ownerDraft(tenure, body, await frontier(tenure))
-        return labels === undefined ? draft : { ...draft, labels }
-      },
-    })
+  act(...what: Parameters<Authoring['act']>): Promise<Event> {
+    return this.#authoring.act(...what)
   }
 
-  /** What an owner event signed now would cite. Throws NOT_OWNER. */
-  async frontier(signer: Signer): Promise<readonly EventId[]> {
-    return this.#exclusive(async () => (await this.#frontier(this.#actingTenure(signer))).parents)
+  actOn(...what: Parameters<Authoring['actOn']>): Promise<Event | undefined> {
+    return this.#authoring.actOn(...what)
   }
 
-  #frontier(tenure: Tenure) {
-    return this.#authority.frontier(limits.parentsMax, tenure.id)
-  }
-
-  /** As {@link act}, unless other events came since `parents` was the frontier. */
-  async actOn(
-    signer: Signer,
-    body: ActingBody,
-    parents: readonly EventId[],
-  ): Promise<Event | undefined> {
-    let isCurrent = true
-    const draft = async () => {
-      const tenure = this.#actingTenure(signer)
-      const frontier = await this.#frontier(tenure)
-      isCurrent = frontier.parents.join() === parents.join()
-      if (!isCurrent) throw new GonkError('STALE_BASE', 'other events came first')
-      return this.#ownerDraft(tenure, body, frontier)
-    }
-    return this.#authors.author({ signer, alone: true, draft }).catch((error: unknown) => {
-      if (isCurrent) throw error
-      return undefined
-    })
-  }
-
-  #actingTenure(signer: Signer): Tenure {
-    const tenure = this.tenureOf(signer.publicKey)
-    if (tenure) return tenure
-    throw new GonkError('NOT_OWNER', `key ${signer.publicKey} is not an owner`)
-  }
-
-  #ownerDraft(tenure: Tenure, body: ActingBody, frontier: Frontier): Draft {
-    return {
-      family: 'owner',
-      dataset: this.id,
-      tenure: tenure.id,
-      ...frontier,
-      body,
-      claimedAtMs: this.#needs.clock.nowMs(),
-    }
+  frontier(signer: Signer): Promise<readonly EventId[]> {
+    return this.#authoring.frontier(signer)
   }
 
   /** Stores events, derives what follows, and tells of them. */
-  async #keep(events: readonly Event[], origin: Origin): Promise<Stored> {
-    const stored = await this.#store(events, origin)
-    await this.#derive()
-    this.#tell(stored.stored, origin)
-    return stored
-  }
-
-  async #store(events: readonly Event[], origin: Origin): Promise<Stored> {
-    this.#published.outdate()
-    const needs = {
-      log: this.log,
-      authority: this.#authority,
-      sha256: this.#needs.crypto.sha256,
-      fresh: this.#fresh,
-    }
-    const stored = await store(needs, this.#counters, events, {
-      own: origin === 'own',
-      poolBytesMax: this.#needs.poolBytesMax ?? Number.POSITIVE_INFINITY,
+  async #keep(events: readonly Event[], from: Origin | Source): Promise<Stored> {
+    return (this.#needs.keep ?? keepInOrder)({
+      store: () => this.#store(events, from),
+      derive: () => this.#derive(),
+      tell: ({ stored }) => this.#tell(stored, from === 'own' ? 'own' : 'peer'),
     })
-    for (const event of stored.stored) if (event.family === 'proposal') this.#remember(event)
-    return stored
   }
 
-  #remember(proposal: Proposal): void {
-    this.#recent.set(proposal.id, proposal)
-    this.#recentOperations += proposal.operations.length
-    for (const [id, { operations }] of this.#recent) {
-      if (this.#recentOperations <= RECENT_OPERATIONS) return
-      this.#recent.delete(id)
-      this.#recentOperations -= operations.length
-    }
+  async #store(events: readonly Event[], from: Origin | Source): Promise<Stored> {
+    const stored = await this.#ledger.store(events, from)
+    this.#recent.add(stored.stored)
+    this.#finality.note(stored.stored)
+    this.#recent.drop(stored.evicted)
+    return stored
   }
 
   async #derive(): Promise<void> {
-    const needs = {
-      log: this.log,
-      sha256: this.#needs.crypto.sha256,
-      frozen: this.#frozen,
-      fresh: this.#fresh,
-      proposal: (id: EventId) => this.proposal(id),
-      areHeld: (contents: readonly Uint8Array[]) => this.#needs.held.areHeld(contents),
-    }
-    for (;;) {
-      const derived = await deriveBatch(needs, this.#counts, this.#stateJournal)
-      if (derived === undefined) return
-      this.#published.outdate()
-      this.#counts = derived.counts
-      this.#stateJournal++
-    }
+    if (await this.#finality.advance(this.#ledger.fresh)) this.#ledger.published.outdate()
+    await this.#ledger.derive(this.#finality.isAnew)
+    await this.#finality.looked()
   }
 
   #tell(events: readonly Event[], origin: Origin): void {
     if (events.length === 0) return
-    for (const tell of this.#listeners) tell(events, origin, this.#counters.arrival - events.length)
+    for (const tell of this.#listeners) tell(events, origin, this.#ledger.arrival - events.length)
   }
 
   /** Resolves when the state follows from all that is stored. */
@@ -353,12 +268,17 @@ export class Replica {
 
   /** The sets that peers compare, brought up to date first. */
   async eventSets(): Promise<EventSets> {
-    return this.#exclusive(() => this.#published.eventSets())
+    return this.#exclusive(() => this.#ledger.published.eventSets())
+  }
+
+  /** Whether the pool would take in what it lacks of a peer's. */
+  hasRoomFor(peer: PeerId): boolean {
+    return this.#ledger.pool.hasRoomFor(peer)
   }
 
   /** The newest root that was computed: what is stored may be ahead of it. */
   get lastRoot(): CID | undefined {
-    return this.#published.lastRoot
+    return this.#ledger.published.lastRoot
   }
 
   /**
@@ -371,8 +291,69 @@ export class Replica {
 
   async #snapshot(): Promise<Snapshot> {
     await this.#derive()
-    return this.#published.snapshot(this.#authority.tenures, this.#counts)
+    return this.#ledger.snapshot(this.#finality.newest)
   }
+
+  // ---- checkpoints
+
+  /** Every checkpoint that somebody voted for, by height and id. */
+  async checkpoints(): Promise<Checkpoint[]> {
+    return this.#settled(() => this.#finality.list())
+  }
+
+  /** The newest checkpoint of the chain. */
+  get settledBy(): CheckpointId | undefined {
+    return this.#finality.newest
+  }
+
+  /** What is wrong with checkpoints. */
+  get alarms(): readonly Alarm[] {
+    return this.#finality.alarms
+  }
+
+  /** Told of each alarm once. */
+  onAlarm(listener: (alarm: Alarm) => void): () => void {
+    return this.#finality.onAlarm(listener)
+  }
+
+  /** A checkpoint of all that is here and counts. Throws EXISTS (nothing new), TOO_LARGE, NOT_HERE. */
+  async checkpointDraft(): Promise<CheckpointBody> {
+    return this.#settled(() => this.#finality.draft(this.#rootWithout))
+  }
+
+  /** Whether the root a checkpoint names is what its state gives here; undefined while that is unknown. */
+  async isCheckpointRight(id: CheckpointId): Promise<boolean | undefined> {
+    return this.#settled(() => this.#finality.isRight(id, this.#rootWithout))
+  }
+
+  /** The checkpoint that the user trusts: the chain leads to it, votes or not. */
+  get anchor(): CheckpointId | undefined {
+    return this.#finality.chain.anchor
+  }
+
+  /** Resolves when the state follows from it; one that is not known here has no effect yet. */
+  async setAnchor(id: CheckpointId | undefined): Promise<void> {
+    return this.#exclusive(async () => {
+      await this.#finality.chain.setAnchor(id)
+      await this.#derive()
+    })
+  }
+
+  /** The release that owns each tag for good, as checkpoints settle it. */
+  async settledTags(): Promise<ReadonlyMap<string, EventId>> {
+    if (this.#finality.newest === undefined) return new Map()
+    return this.#settled(() => this.#finality.tagOwners())
+  }
+
+  #settled<T>(task: () => Promise<T>): Promise<T> {
+    return this.#exclusive(async () => {
+      await this.#derive()
+      return task()
+    })
+  }
+
+  readonly #rootWithout = (events: readonly EventId[], heads: readonly EventId[]) =>
+    this.#ledger.rootWithout(events, heads, this.#finality.newest)
 
   /**
    * Runs while nothing is stored or published, so that no node of a tree comes or goes.
@@ -381,13 +362,13 @@ export class Replica {
   async whileStill<T>(task: (roots: readonly CID[]) => Promise<T>): Promise<T> {
     return this.#exclusive(async () => {
       if (this.hasGenesis) await this.#snapshot()
-      return task(this.#published.roots())
+      return task([...this.#ledger.published.roots(), ...(await this.#finality.treeRoots())])
     })
   }
 
   /** A node of the tree `root` is missing or damaged: it is made again if that tree is still ours. */
   async repair(root: CID, node: CID): Promise<void> {
-    return this.#exclusive(() => this.#published.repair(root, node))
+    return this.#exclusive(() => this.#ledger.published.repair(root, node))
   }
 
   /** Waits for what is under way; what comes later fails with CANCELLED. */

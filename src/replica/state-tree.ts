@@ -1,21 +1,20 @@
 // The state tree: what it says of each object, in key order, so that memory is that of one path.
 import type { CID } from 'multiformats/cid'
-import type { FrozenPrefix } from '../core/frozen.ts'
 import type { ObjectId, Sha256 } from '../core/ids.ts'
-import { objectRowOf } from '../core/objects.ts'
+import type { Rules } from '../core/rules.ts'
 import { objectRecordOf } from '../core/snapshot.ts'
-import type { Version } from '../core/state.ts'
 import { type TrieChange, updateTrie } from '../core/trie.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
+import { rowOfStored, type StoredObject } from '../log/object-table.ts'
 import type { NodeWriter } from './node-writer.ts'
 
 interface StateTreeNeeds {
   readonly sha256: Sha256
-  readonly frozen: FrozenPrefix
+  readonly rules: Rules
 }
 
-/** An object and its accepted versions; without any it is not in the tree. */
-type Row = [ObjectId, Version[]]
+/** An object as it is kept; without versions it is not in the tree. */
+type Row = [ObjectId, StoredObject]
 
 /** Rows that are in memory at one time. */
 const ROWS_PER_READ = 256
@@ -24,8 +23,8 @@ const ROWS_PER_READ = 256
 export async function* rowsOf(log: DatasetLog, objects: readonly ObjectId[]): AsyncGenerator<Row> {
   for (let i = 0; i < objects.length; i += ROWS_PER_READ) {
     const ids = objects.slice(i, i + ROWS_PER_READ)
-    const rows = await log.versions(ids)
-    for (const [k, id] of ids.entries()) yield [id, rows[k] ?? []]
+    const rows = await log.objectTable.stored(ids)
+    for (const [k, id] of ids.entries()) yield [id, rows[k] as StoredObject]
   }
 }
 
@@ -43,13 +42,13 @@ export async function updateState(
 }
 
 async function* recordsOf(
-  { frozen, sha256 }: StateTreeNeeds,
+  { rules, sha256 }: StateTreeNeeds,
   { put }: NodeWriter,
   rows: AsyncIterable<Row>,
 ): AsyncGenerator<TrieChange> {
-  for await (const [id, versions] of rows) {
-    const row = objectRowOf(id, versions, frozen)
-    const isGone = versions.length === 0
+  for await (const [id, stored] of rows) {
+    const row = rowOfStored(id, stored, rules.objectRowOf)
+    const isGone = stored.versions.length === 0
     yield { key: id, value: isGone ? undefined : await objectRecordOf(row, { put, sha256 }) }
   }
 }

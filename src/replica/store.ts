@@ -1,7 +1,6 @@
 // Adds events that passed the intake to the log: parents, depth, tenure, layer A's verdict, and
 // what they touch, in one atomic batch.
 import { acceptDateOf } from '../core/accept-date.ts'
-import { decodeEvent } from '../core/event-codec.ts'
 import type { Event, Genesis, OwnerEvent, Proposal } from '../core/event.ts'
 import {
   bytesOfHex,
@@ -10,23 +9,29 @@ import {
   type Sha256,
   type TenureId,
 } from '../core/ids.ts'
+import { headerOf } from '../core/owner-header.ts'
 import { bytesOf } from '../log/database.ts'
 import type { AcceptDate } from '../core/state.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
-import type { HeaderRow, ProposalRow, ReviewRow, Runs } from '../log/rows.ts'
+import type { HeaderRow, OperationKind, ProposalRow, ReviewRow, Runs } from '../log/rows.ts'
 import { assert } from './assert.ts'
 import type { Authority } from './authority.ts'
 import { Draft } from './draft.ts'
 import type { Fresh } from './fresh.ts'
 import type { Refused } from './intake.ts'
+import type { From, Pool } from './pool.ts'
 import type { EventJournalEntry } from './publish.ts'
 import { inParts, readAheadOf } from './read-ahead.ts'
 import { hasRun, runsUnion, runsWith } from './runs.ts'
+import { noteSelfForks, type SelfFork } from './self-forks.ts'
+import { applyVerdicts, eventOf } from './verdicts.ts'
 
 export interface Stored {
   readonly stored: readonly Event[]
   readonly refused: readonly Refused[]
   readonly missingParents: readonly EventId[]
+  /** Undecided proposals that gave way to others. */
+  readonly evicted: readonly EventId[]
 }
 
 export interface StoreNeeds {
@@ -35,31 +40,27 @@ export interface StoreNeeds {
   readonly sha256: Sha256
   /** Told what there is to derive. */
   readonly fresh: Fresh
+  readonly pool: Pool
+  /** Told of forks that are new, once they are on disk. */
+  readonly onSelfForks?: ((forks: readonly SelfFork[]) => void) | undefined
 }
 
 /** Numbers that only grow; the replica keeps them between batches. */
 export interface Counters {
   arrival: number
   eventJournal: number
-  /** What proposals of others take that no owner event names. */
-  poolBytes: number
 }
 
-export interface StoreOptions {
-  /** Made on this node: on disk before it resolves. */
-  readonly own: boolean
-  /** Undecided proposals of others beyond this are refused. */
-  readonly poolBytesMax: number
-}
-
-/** Call inside the replica's mutex. */
+/** Call inside the replica's mutex. What is our own is on disk before it resolves. */
 export async function store(
   needs: StoreNeeds,
   counters: Counters,
   events: readonly Event[],
-  options: StoreOptions,
+  from: From,
 ): Promise<Stored> {
   const draft = new Draft()
+  // Arrival numbers are not used twice: what came last stays until something comes after it.
+  const evictable = counters.arrival - 1
   const known = await needs.log.hasMany(events.map((event) => event.id))
   const fresh = events.filter((_, i) => known[i] !== true)
   for (const event of fresh) {
@@ -75,14 +76,20 @@ export async function store(
   const proposals = fresh.filter((event) => event.family === 'proposal')
   for (const some of inParts(proposals)) {
     draft.readAhead = await readAheadOf(needs.log, [], some)
-    for (const event of some) addProposal(needs, counters, draft, event, options)
+    for (const event of some) await addProposal(needs, counters, draft, event, from, evictable)
   }
+  await needs.pool.expire(draft, evictable)
   await applyVerdicts(needs, draft)
-  finish(needs, counters, draft)
-  await needs.log.commit(draft.writes, { durable: options.own })
+  const headers = [...draft.headers.values()]
+  const noted = await noteSelfForks(needs.log, headers, (ids) => headersOf(needs, draft, ids))
+  draft.writes.push(...noted.writes)
+  await finish(needs, counters, draft)
+  await needs.log.commit(draft.writes, { durable: from === 'own' })
+  if (noted.forks.length > 0) needs.onSelfForks?.(noted.forks)
   needs.authority.committed()
   needs.fresh.add(draft)
-  return { stored: draft.stored, refused: draft.refused, missingParents: [...draft.missing] }
+  const { stored, refused, evicted } = draft
+  return { stored, refused, evicted: [...evicted], missingParents: [...draft.missing] }
 }
 
 async function addGenesis(
@@ -110,33 +117,35 @@ async function addGenesis(
   draft.writes.push(...log.putHeader(row), log.setHead(event.id, true))
 }
 
-function addProposal(
+async function addProposal(
   needs: StoreNeeds,
   counters: Counters,
   draft: Draft,
   event: Proposal,
-  { own, poolBytesMax }: StoreOptions,
-): void {
-  const { log } = needs
+  from: From,
+  evictable: number,
+): Promise<void> {
+  const { log, pool } = needs
+  const own = from === 'own'
   const named = draft.readAhead.wanted.has(event.id) || draft.wanted.has(event.id)
   const isPooled = !named && !own
-  const room = isPooled ? poolBytesMax - counters.poolBytes : Number.POSITIVE_INFINITY
-  const fits = event.block.length <= room
-  const writes = fits ? log.putEvent(event, counters.arrival, needs.sha256) : []
+  const writes = log.putEvent(event, counters.arrival, needs.sha256)
   // What is said of many small operations takes several times their own bytes.
   const poolBytes = isPooled ? bytesOf(writes) : 0
-  if (!fits || poolBytes > room) {
-    const what = `${poolBytesMax} bytes of undecided proposals are here`
+  const newcomer = { id: event.id, author: event.author, bytes: poolBytes }
+  const poolPeer = isPooled ? await pool.admit(draft, newcomer, from, evictable) : 0
+  if (poolPeer === undefined) {
+    const what = `${pool.bytes} bytes of undecided proposals are here`
     draft.refused.push({ refused: 'over-quota', what, event: event.id })
     return
   }
-  counters.poolBytes += poolBytes
   const row: ProposalRow = {
     operations: event.operations.length,
     author: event.author,
     arrival: counters.arrival++,
     sizeBytes: event.block.length,
     poolBytes,
+    poolPeer,
     own,
     named,
     decisions: [{ from: 0, to: event.operations.length - 1, status: 'pending' }],
@@ -145,6 +154,7 @@ function addProposal(
   draft.stored.push(event)
   draft.writes.push(...writes, log.setPending(event.id, row.arrival, true))
   if (own) draft.writes.push(log.history.putOwnAuthor(event.author))
+  if (isPooled) pool.entry(draft, { ...newcomer, peer: poolPeer, arrival: row.arrival })
   if (!named) {
     draft.poolIn.add(event.id)
     return
@@ -188,12 +198,7 @@ async function addOwnerEvent(
     return
   }
   const row: HeaderRow = {
-    id: event.id,
-    kind: event.kind,
-    tenure: event.tenure,
-    depth,
-    parents: event.parents,
-    ...((event.body.kind === 'add' || event.body.kind === 'remove') && { key: event.body.key }),
+    ...headerOf(event),
     author: event.author,
     seen,
     arrival: counters.arrival,
@@ -204,9 +209,10 @@ async function addOwnerEvent(
   draft.writes.push(...log.putEvent(event, counters.arrival++, needs.sha256))
   draft.writes.push(...log.putHeader(row), log.setHead(event.id, true))
   draft.writes.push(...event.parents.map((parent) => log.setHead(parent, false)))
-  if (event.body.kind === 'add' || event.body.kind === 'remove') {
-    const ordinal = authority.number(event.id, event.body.kind)
-    draft.writes.push(log.putOperation(ordinal, { id: event.id, kind: event.body.kind }))
+  const kind = operationKindOf(event)
+  if (kind !== undefined) {
+    const ordinal = authority.number(event.id, kind)
+    draft.writes.push(log.putOperation(ordinal, { id: event.id, kind }))
   }
   authority.admit(row)
   if (event.body.kind === 'release') {
@@ -214,9 +220,16 @@ async function addOwnerEvent(
     draft.writes.push(log.putRelease(event.body.tag, date, event.id))
   }
   if (event.body.kind === 'review') await addReview(needs, draft, event, row)
+  draft.writes.push(...log.checkpoints.putVote(event, needs.sha256))
 }
 
-/** Ordinals of the adds and removals in the past of an event with these parents. */
+function operationKindOf({ body }: OwnerEvent): OperationKind | undefined {
+  const { kind } = body
+  const has = kind === 'add' || kind === 'remove' || kind === 'endorse' || kind === 'policy'
+  return has ? kind : undefined
+}
+
+/** Ordinals of the operations in the past of an event with these parents. */
 function seenBy(authority: Authority, parents: readonly HeaderRow[]): Runs {
   let seen = runsUnion(parents.map((parent) => parent.seen))
   for (const parent of parents) {
@@ -276,7 +289,7 @@ async function addReview(
     } else if (!row.named && !draft.named.has(proposal)) {
       draft.named.add(proposal)
       draft.poolOut.add(proposal)
-      draft.poolBytesOut += row.poolBytes
+      if (!row.own) needs.pool.leave(draft, row)
     }
     if (row !== undefined) draft.proposals.set(proposal, row)
     const stored = await storedReviewsOf(needs, draft, proposal, row)
@@ -340,31 +353,9 @@ async function rejectsInPast(
   return { rejects: new Set(seen), valid: new Set(valid) }
 }
 
-/** Writes what layer A decided for the new events, and what changed for old ones. */
-async function applyVerdicts(needs: StoreNeeds, draft: Draft): Promise<void> {
-  const { log, authority } = needs
-  const changes = await authority.verdicts([...draft.headers.values()])
-  for (const { id, isVoid } of changes) {
-    draft.writes.push(isVoid ? log.putVoid(id) : log.deleteVoid(id))
-    const event =
-      draft.stored.find((candidate) => candidate.id === id) ?? (await eventOf(needs, id))
-    if (event?.family !== 'owner' || event.body.kind !== 'review') continue
-    for (const item of event.body.items) draft.dirty.add(item.proposal)
-  }
-  const summary = authority.summary()
-  if (summary) draft.writes.push(log.putMeta('authority', summary))
-}
-
-async function eventOf(needs: StoreNeeds, id: EventId): Promise<Event | undefined> {
-  const block = await needs.log.block(id)
-  if (block === undefined) return undefined
-  const event = decodeEvent(block, needs.sha256)
-  return 'refused' in event ? undefined : event
-}
-
-function finish(needs: StoreNeeds, counters: Counters, draft: Draft): void {
+async function finish(needs: StoreNeeds, counters: Counters, draft: Draft): Promise<void> {
   const { log } = needs
-  counters.poolBytes -= draft.poolBytesOut
+  await needs.pool.settle(draft)
   for (const [id, before] of draft.proposals) {
     const row = { ...before, named: before.named || draft.named.has(id) }
     draft.proposals.set(id, row)
@@ -378,6 +369,5 @@ function finish(needs: StoreNeeds, counters: Counters, draft: Draft): void {
     poolOut: [...draft.poolOut].map(bytesOfHex),
   }
   if (entry.owner.length + entry.poolIn.length + entry.poolOut.length === 0) return
-  draft.writes.push(log.putMeta('poolBytes', counters.poolBytes))
   draft.writes.push(log.appendJournal('eventJournal', counters.eventJournal++, entry))
 }

@@ -3,6 +3,7 @@
 import { GonkError, isRejection, rejections } from '../core/errors.ts'
 import { type DatasetId, type EventId, hexOf, type Sha256 } from '../core/ids.ts'
 import type { Clock, GossipVerdict, Logger, Network, PeerId, Random } from '../ports.ts'
+import { Canary, type DerivedState, type RootAlarm } from './canary.ts'
 import { decodeGossip, encodeGossip } from './gossip-messages.ts'
 import { fetchEvents } from './sync-client.ts'
 import type { Roots } from './sync-messages.ts'
@@ -20,8 +21,10 @@ export interface SyncLoopNeeds {
   readonly submit: Submit
   readonly sha256: Sha256
   readonly logger: Logger
-  /** CID bytes of the state tree, if it is known without work. */
-  readonly stateRoot?: () => Uint8Array | undefined
+  /** What follows from the events that are here. @default it is neither told nor compared */
+  readonly state?: () => Promise<DerivedState>
+  /** Whether there is room for proposals that the peer has and this node lacks. @default there is */
+  readonly hasRoom?: (peer: PeerId) => boolean
   /** Told after each session. */
   readonly onSession?: (peer: PeerId, reason: SyncReason, result: SessionResult) => void
 }
@@ -64,6 +67,7 @@ export class SyncLoop {
   readonly #needs: SyncLoopNeeds
   readonly #options: SyncLoopOptions
   readonly #schedule: SyncSchedule
+  readonly #canary: Canary
   readonly #peers = new Map<PeerId, PeerMemory>()
   readonly #waiters = new Map<PeerId, Waiter[]>()
   readonly #sessions = new Set<Promise<void>>()
@@ -77,6 +81,7 @@ export class SyncLoop {
     this.#needs = needs
     this.#options = { ...syncLoopDefaults, ...options }
     this.#schedule = new SyncSchedule(this.#options)
+    this.#canary = new Canary(needs)
   }
 
   start(): void {
@@ -90,6 +95,11 @@ export class SyncLoop {
     await Promise.all([this.#running, ...this.#sessions])
     for (const waiters of this.#waiters.values()) for (const tell of waiters) tell(cancelled)
     this.#waiters.clear()
+  }
+
+  /** Peers that hold the same events and say that another state follows from them. */
+  get alarms(): readonly RootAlarm[] {
+    return this.#canary.alarms
   }
 
   get isSyncing(): boolean {
@@ -141,17 +151,20 @@ export class SyncLoop {
       case 'have': {
         // Not passed on: it is about this peer, and whoever learns from it announces that itself.
         this.#memory(peer).heard = keyOf(message.roots)
+        this.#launchTask(this.#canary.heard(peer, message))
         const { min, max } = HAVE_DELAY_MS
         this.#want(peer, 'have', min + this.#chance() * (max - min))
         return 'ignore'
       }
       case 'event': {
-        const outcome = await this.#needs.submit([message.block], peer)
+        const outcome = await this.#needs.submit([message.block], peer, true)
         if (outcome.missingParents.length === 0) return verdictOf(outcome)
         return verdictOf(await this.fetch(peer, outcome.missingParents, message.block))
       }
       case 'news': {
-        const [held] = await this.#needs.source.blocks([message.id])
+        const { source, hasRoom = () => true } = this.#needs
+        if (message.kind === 'propose' && !hasRoom(peer)) return 'ignore'
+        const [held] = await source.blocks([message.id])
         return held === undefined ? verdictOf(await this.fetch(peer, [message.id])) : 'ignore'
       }
     }
@@ -182,7 +195,7 @@ export class SyncLoop {
     try {
       const { dataset, sha256, submit } = this.#needs
       const blocks = await fetchEvents({ dataset, sha256, ask: this.#askOf(peer) }, ids)
-      const outcome = await submit(waiting ? [...blocks, waiting] : blocks, peer)
+      const outcome = await submit(waiting ? [...blocks, waiting] : blocks, peer, true)
       const isDone = blocks.length > 0 && outcome.missingParents.length === 0
       if (!isDone) this.#want(peer, 'missing-parents', 0)
       return outcome
@@ -264,11 +277,19 @@ export class SyncLoop {
   }
 
   async #sessionOf(peer: PeerId, reason: SyncReason): Promise<SessionResult> {
-    const { dataset, source, submit, sha256, clock } = this.#needs
+    const { dataset, source, submit, sha256, clock, hasRoom = () => true } = this.#needs
     const { signal } = this.#stopped
     const memory = this.#memory(peer)
     const result = await runSession(
-      { peer, dataset, source, submit, sha256, ask: this.#askOf(peer) },
+      {
+        peer,
+        dataset,
+        source,
+        submit,
+        sha256,
+        ask: this.#askOf(peer),
+        hasRoom: () => hasRoom(peer),
+      },
       {
         signal,
         isSettled: (ours, theirs) =>
@@ -294,18 +315,14 @@ export class SyncLoop {
   }
 
   async #publishHave(): Promise<void> {
-    const { dataset, network, source, stateRoot, logger } = this.#needs
+    const { dataset, network, source, logger } = this.#needs
     try {
       const roots = rootsOf(await source.sets())
       const snapshot = source.snapshot?.()
-      const state = stateRoot?.()
-      const have = {
-        k: 'have' as const,
-        roots,
-        ...(snapshot && { snapshot }),
-        ...(state && { state }),
-      }
-      await network.publish(dataset, encodeGossip(have))
+      const told = this.isSyncing ? {} : await this.#canary.told(roots)
+      const nonce = this.#needs.random.bytes(8)
+      const have = { roots, nonce, ...(snapshot && { snapshot }), ...told }
+      await network.publish(dataset, encodeGossip({ k: 'have', ...have }))
     } catch (error) {
       logger.debug({ dataset, error: (error as Error).message }, 'have was not published')
     }

@@ -1,6 +1,6 @@
 // One session with one peer: pulls what the peer has and this node lacks, in bytes proportional to
 // the difference. Whatever the peer answers, the work is bounded and ends with one result.
-import { type Rejection, rejections } from '../core/errors.ts'
+import { rejections } from '../core/errors.ts'
 import { type DatasetId, type EventId, eventIdOfBlock, type Sha256 } from '../core/ids.ts'
 import {
   answerProblem,
@@ -14,68 +14,19 @@ import {
   type Width,
 } from '../core/reconcile.ts'
 import type { PeerId } from '../ports.ts'
+import type { SessionEnd, SessionResult, Submit } from './session-result.ts'
 import {
   type Ask,
   fault,
   FaultError,
-  type PeerFault,
   RefusedError,
   RequestError,
   SyncClient,
-  type Traffic,
 } from './sync-client.ts'
-import {
-  type LogCursor,
-  type RefusalCode,
-  type Roots,
-  type SetName,
-  syncLimits,
-} from './sync-messages.ts'
+import { type LogCursor, type Roots, type SetName, syncLimits } from './sync-messages.ts'
 import { rootsOf, type SyncSource } from './sync-server.ts'
 
-export interface Submitted {
-  readonly stored: number
-  /** Not held, and named as parents by events that were therefore not stored. */
-  readonly missingParents: readonly EventId[]
-  readonly refused: readonly Rejection[]
-}
-
-/** Verifies and stores events, in any order within one call. Known ones are passed over. */
-export type Submit = (blocks: readonly Uint8Array[], from: PeerId) => Promise<Submitted>
-
-export type SessionEnd =
-  /** Both sides hold the same. */
-  | 'equal'
-  /** We hold all the peer holds, and more: its turn to ask. */
-  | 'ahead'
-  /** Nothing changed since the last session with this peer. */
-  | 'settled'
-  /** The rest are proposals that this node has no room for. */
-  | 'over-quota'
-  /** The rest are events of a later version of the protocol, or build on such events. */
-  | 'newer'
-  /** Progress was made and there is more: start again. */
-  | 'partial'
-  | 'refused'
-  | 'unreachable'
-  | 'cancelled'
-  | 'peer-fault'
-
-export interface SessionResult {
-  readonly end: SessionEnd
-  /** One line for the log. */
-  readonly what: string
-  /** When `end` is `peer-fault`. */
-  readonly fault?: PeerFault
-  /** When `end` is `refused`. */
-  readonly refusal?: RefusalCode
-  /** Events stored. */
-  readonly stored: number
-  readonly traffic: Traffic
-  readonly ours?: Roots
-  /** As the peer last told them. */
-  readonly theirs?: Roots
-}
+export type * from './session-result.ts'
 
 export interface SessionNeeds {
   readonly peer: PeerId
@@ -84,6 +35,8 @@ export interface SessionNeeds {
   readonly submit: Submit
   readonly sha256: Sha256
   readonly ask: Ask
+  /** Whether there is room for proposals that the peer has and this node lacks. @default there is */
+  readonly hasRoom?: () => boolean
 }
 
 export interface SessionOptions {
@@ -115,8 +68,8 @@ export async function runSession(
   const client = new SyncClient(needs, options)
   const session = new Session(needs, options, client)
   const result = (end: SessionEnd, what: string, more: Partial<SessionResult> = {}) => {
-    const { ours, stored } = session
-    const { theirs, traffic } = client
+    const { ours, stored, theirs = client.theirs } = session
+    const { traffic } = client
     return { end, what, stored, traffic, ...(ours && { ours }), ...(theirs && { theirs }), ...more }
   }
   try {
@@ -150,14 +103,20 @@ interface Walk {
   logFrom?: number
 }
 
+const nothing: Roots[SetName] = { root: new Uint8Array(32), count: 0 }
+
 class Session {
   stored = 0
   ours: Roots | undefined
+  theirs: Roots | undefined
   readonly #needs: SessionNeeds
   readonly #options: SessionOptions
   readonly #client: SyncClient
   #pending: Uint8Array[] = []
   #pendingBytes = 0
+  /** The set that is being compared, as both sides had it. */
+  #own = nothing
+  #their = nothing
   /** Some event can only be judged by a later version: what builds on it cannot be stored either. */
   #isBehind = false
 
@@ -175,8 +134,11 @@ class Session {
     if (this.#options.isSettled?.(roots, this.#client.roots())) return 'settled'
     const owner = await this.#pull('owner')
     if (owner === 'partial') return 'partial'
+    const compared = { ours: this.#own, theirs: this.#their }
     const pool = await this.#pull('pool')
-    await this.#ownRoots()
+    // Each set as it was when it was compared: what moved since is for another session.
+    this.ours = { owner: compared.ours, pool: this.#own }
+    this.theirs = { owner: compared.theirs, pool: this.#their }
     return pool === 'equal' ? owner : pool
   }
 
@@ -186,15 +148,21 @@ class Session {
     for (let round = 0; round < ROUNDS_MAX; round++) {
       const mine = (await this.#ownRoots())[set]
       const before = this.#client.roots()[set]
+      this.#own = mine
+      this.#their = before
       if (sameBytes(mine.root, before.root)) return 'equal'
       if (before.count === 0) return 'ahead'
+      if (set === 'pool' && this.#needs.hasRoom?.() === false) return 'over-quota'
       const isClone = before.count > mine.count * LOG_WHEN_TIMES_BEHIND + LOG_WHEN_BEHIND_BY
       if (set === 'owner' && round === 0 && isClone) {
         await this.#readLog(0)
         continue
       }
-      if (idleRounds++ >= IDLE_ROUNDS_MAX)
+      if (idleRounds++ >= IDLE_ROUNDS_MAX) {
+        // A full pool changes all the time, and is nobody's fault.
+        if (set === 'pool') return 'ahead'
         fault('no-progress', 'always new roots, never new events')
+      }
       const walk = await this.#walk(set, width)
       // What is refused of the owner set is not named by anything here yet: it will be.
       if (walk.overQuota && set === 'pool') return 'over-quota'
@@ -202,7 +170,11 @@ class Session {
       if (walk.stored > 0) idleRounds = 0
       const after = (await this.#ownRoots())[set]
       const theirs = this.#client.roots()[set]
-      if (sameBytes(after.root, theirs.root)) return 'equal'
+      this.#own = after
+      if (sameBytes(after.root, theirs.root)) {
+        this.#their = theirs
+        return 'equal'
+      }
       const isStill = sameBytes(before.root, theirs.root)
       const isShort = walk.missingParents || walk.overQuota || walk.logFrom !== undefined
       const isWhole = !walk.cut && !isShort && walk.absent === 0
@@ -213,7 +185,8 @@ class Session {
         width = 32
         continue
       }
-      if (walk.absent > 0) fault('absent-events', `${walk.absent} ids listed and not sent`)
+      if (walk.absent > 0 && (set === 'owner' || isStill))
+        fault('absent-events', `${walk.absent} ids listed and not sent`)
       if (walk.missingParents) fault('incomplete-history', 'events without their parents')
       if (isStill && sameBytes(mine.root, after.root)) {
         fault('inconsistent-hashes', 'the roots differ and nothing under them does')

@@ -26,7 +26,7 @@ export function syncSourceOf(replica: Replica, nodes: NodeBlocks, sha256: Sha256
       }
     },
     snapshot: () => replica.lastRoot?.bytes,
-    blocks: (ids) => log.blocks(ids),
+    blocks: async (ids) => replica.damage.sound(ids, await log.blocks(ids)),
     async depths(ids) {
       return (await log.headers(ids)).map((header) => header?.depth)
     },

@@ -297,3 +297,24 @@ describe('strangers', () => {
     expect((await eventsOf(view)).at(-1)).toMatchObject({ object: { uuid: uuidOf(again) } })
   })
 })
+
+test('a policy that comes late takes back what it had not acknowledged', async () => {
+  const two = await node.createDataset('two', [owner, second], { kOwner: 2, kReview: 2 })
+  const { replica } = two
+  const there = new View(node, replica)
+  const genesis = await readEvent(replica.log, replica.id)
+  const root = { parents: [genesis], founder: 0 }
+  const low = await two.forge(owner, { ...root, body: { kind: 'policy', kReview: 1 } })
+  await replica.act(second, { kind: 'endorse', operation: low.id })
+  await two.add(owner, await two.file('a'))
+  expect(await listed(there, 'accepted')).toHaveLength(1)
+  const types = await typesOf(there)
+
+  const body = { kind: 'policy' as const, kReview: 2 }
+  const high = await two.forge(second, { parents: [genesis], founder: 1, body })
+  const endorse = { kind: 'endorse' as const, operation: high.id }
+  await two.forge(owner, { parents: [high], founder: 0, body: endorse })
+  expect(await listed(there, 'accepted')).toEqual([])
+  expect(await listed(there, 'pending')).toHaveLength(1)
+  expect(await typesOf(there)).toEqual(types)
+})

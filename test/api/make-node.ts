@@ -84,13 +84,17 @@ export async function makeNode(options: { clock?: Clock } = {}) {
     ...parts,
     replicas,
     /** A dataset of these founders; the first one signs the genesis. */
-    async createDataset(name: string, founders: readonly Signer[]): Promise<TestDataset> {
+    async createDataset(
+      name: string,
+      founders: readonly Signer[],
+      { kOwner = 1, kReview = 1 } = {},
+    ): Promise<TestDataset> {
       const [first] = founders as [Signer]
       const draft: Draft = {
         family: 'genesis',
         founders: founders.map((founder) => founder.publicKey),
-        kOwner: 1,
-        kReview: 1,
+        kOwner,
+        kReview,
         nonce: new Uint8Array(16),
         name,
         claimedAtMs: parts.clock.nowMs(),

@@ -40,6 +40,7 @@ describe('the review queue', () => {
         at: new Date(first.claimedAtMs).toISOString(),
         operations: 3,
         status: { pending: 3, accepted: 0, rejected: 0 },
+        approvals: { have: 0, needed: 1 },
       },
       expect.objectContaining({ event: textOfEventId(third.id), summary: 'create e.jpg' }),
     ])

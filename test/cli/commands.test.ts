@@ -57,6 +57,14 @@ describe('what a command asks of the node', () => {
     ['owner list cells', 'owners', ['cells']],
     [`owner add cells ${key} --name Ada`, 'addOwner', ['cells', key, 'Ada']],
     [`owner remove cells ${key}`, 'removeOwner', ['cells', key]],
+    ['owner endorse cells e1', 'endorse', ['cells', 'e1']],
+    ['policy show cells', 'policy', ['cells']],
+    ['policy set cells --reviews 2', 'setPolicy', ['cells', 2]],
+    ['checkpoint list cells', 'checkpoints', ['cells']],
+    ['checkpoint create cells', 'createCheckpoint', ['cells']],
+    ['checkpoint vote cells c1', 'voteCheckpoint', ['cells', 'c1']],
+    ['checkpoint trust cells c1', 'trustCheckpoint', ['cells', 'c1']],
+    ['clone ROOT --anchor c1', 'clone', [{ ref: 'ROOT', anchor: 'c1' }]],
     ['log cells --limit 5 --object a.jpg', 'log', ['cells', { limit: 5, object: 'a.jpg' }]],
     ['show cells e1', 'show', ['cells', 'e1']],
     ['root cells', 'root', ['cells']],
@@ -103,6 +111,52 @@ describe('what a command asks of the node', () => {
       ['cells', 'v1', undefined, { limit: 10_000, after: 'x' }],
     ])
     expect((await run('diff', 'cells', 'v1')).stdout).toBe('+ a\n+ b\n+ c\n')
+  })
+
+  const waits = {
+    ...{ event: 'bafye1', kind: 'add' as const, key, by: key, at: '2026-01-01T00:00:00Z' },
+    ...{ endorsedBy: [key], approvals: { have: 1, needed: 2 } },
+  }
+
+  it('owner list shows what waits for more owners, and the command that agrees', async () => {
+    const { run } = await daemonOf({ owners: async () => ({ owners: [], waiting: [waits] }) })
+    const { stdout } = await run('owner', 'list', 'cells')
+    expect(stdout).toMatch(/bafye1 +add owner abab\w+ +1 of 2 +abababababab +2026/)
+    expect(stdout).toContain('agree with: gonk-node owner endorse cells EVENT\n')
+  })
+
+  it('owner add says when others must agree', async () => {
+    const answer = { event: 'bafye1', owners: [], waiting: [waits] }
+    const { run } = await daemonOf({ addOwner: async () => answer })
+    const { stdout } = await run('owner', 'add', 'cells', key)
+    const command = 'gonk-node owner endorse cells bafye1'
+    expect(stdout).toContain(`signed, 1 of 2 owners agree; another runs: ${command}\n`)
+  })
+
+  it('review accept says what others must accept, too', async () => {
+    const approvals = { have: 1, needed: 2 }
+    const { run } = await daemonOf({
+      review: async () => {
+        return { events: ['e2'], decided: ['e1:0-1'], waiting: [{ item: 'e1:2-4', approvals }] }
+      },
+    })
+    const { stdout } = await run('review', 'accept', 'cells', 'e1')
+    expect(stdout).toBe(
+      'accepted 2 changes\ne1:0-1\n' +
+        'approved 3 changes, for more owners to accept\ne1:2-4  1 of 2 approvals\n',
+    )
+  })
+
+  it('review list says how many of several owners have accepted', async () => {
+    const status = { pending: 1, accepted: 0, rejected: 0 }
+    const of = { type: 'create', author: key, summary: 's', at: 'now', operations: 1, status }
+    const entry = (event: string, needed: number) => {
+      return { event, ...of, approvals: { have: needed - 1, needed } }
+    }
+    const { run } = await daemonOf({ listReviews: async () => [entry('e1', 2), entry('e2', 1)] })
+    const lines = (await run('review', 'list', 'cells')).stdout.split('\n')
+    expect(lines[1]).toMatch(/^e1 .*1 of 2 approvals$/)
+    expect(lines[2]).not.toContain('approvals')
   })
 
   it('review list asks until it has everything', async () => {
@@ -288,6 +342,9 @@ describe('how a command ends', () => {
     [['dataset', 'create', 'cells', '--threshold', '2']],
     [['dataset', 'create', 'cells', '--threshold', 'x']],
     [['dataset', 'create', 'cells', '--founder', 'AB']],
+    [['policy', 'set', 'cells']],
+    [['policy', 'set', 'cells', '--reviews', '0']],
+    [['checkpoint', 'vote', 'cells']],
     [['review', 'accept', 'cells']],
     [['review', 'accept', 'cells', 'e1', '--all']],
     [['review', 'list', 'cells', '--limit', '5']],

@@ -3,12 +3,16 @@ import { gonkHere } from './run.ts'
 
 const commands = [
   ...['init', 'start', 'status', 'peers', 'connect', 'version', 'add', 'rm', 'mv', 'ls', 'log'],
-  ...['show', 'diff', 'root', 'clone', 'share', 'checkout', 'verify', 'gc'],
+  ...['show', 'diff', 'root', 'clone', 'share', 'checkout', 'verify', 'gc', 'backup', 'restore'],
+  ...['repair'],
   ...['dataset', 'dataset create', 'dataset list', 'dataset show', 'dataset forget'],
   ...['review', 'review list', 'review accept', 'review reject'],
   ...['schema', 'schema add', 'schema list', 'schema show', 'schema deprecate', 'schema common'],
   ...['annotate', 'annotation', 'annotation list', 'annotation show', 'annotation update'],
-  ...['owner', 'owner list', 'owner add', 'owner remove'],
+  ...['owner', 'owner list', 'owner add', 'owner remove', 'owner endorse'],
+  ...['policy', 'policy show', 'policy set'],
+  ...['checkpoint', 'checkpoint create', 'checkpoint vote', 'checkpoint list'],
+  ...['checkpoint trust'],
   ...['release', 'release create', 'release list', 'release show'],
   ...['users', 'users add', 'users list', 'users rekey', 'users remove'],
   ...['config', 'config list', 'config get', 'config set'],

@@ -1,6 +1,15 @@
 // Layer A over every small history: nothing left to chance up to a size.
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { everyHistory, oneFounder, threeFounders } from '../reference/small-model.ts'
+import { Choices } from '../reference/generator.ts'
+import {
+  everyHistory,
+  oneFounder,
+  randomSteps,
+  threeFounders,
+  twoOfThree,
+  twoOfThreeAccept,
+} from '../reference/small-model.ts'
 import { checkSmallHistory } from '../reference/small-model-check.ts'
 
 /** About 15 s on an idle core; the machine may be busy. */
@@ -31,3 +40,36 @@ test(
     expect(count).toBe(1_530_732)
   },
 )
+
+test('two of three founders, up to 3 operations: every history obeys them, whoever comes last', () => {
+  const counts = [twoOfThree, twoOfThreeAccept].map((model) =>
+    [1, 2, 3].map((length) =>
+      everyHistory(model, length, (steps) => checkSmallHistory(model, steps, true)),
+    ),
+  )
+  expect(counts).toEqual([
+    [15, 423, 19_731],
+    [12, 267, 9_610],
+  ])
+})
+
+test('two of three founders, 4 operations: in every eighth history the reducers agree', () => {
+  const counts = [twoOfThree, twoOfThreeAccept].map((model) => {
+    let visited = 0
+    return everyHistory(model, 4, (steps) => {
+      if (visited++ % 8 === 0) checkSmallHistory(model, steps, visited % 128 === 1)
+    })
+  })
+  expect(counts).toEqual([1_436_549, 525_681])
+})
+
+test('two of three founders, 5 to 7 operations: random histories obey them, whoever comes last', () => {
+  const model = fc.constantFrom(twoOfThree, twoOfThreeAccept)
+  fc.assert(
+    fc.property(model, fc.integer({ min: 5, max: 7 }), fc.integer(), (of, length, seed) => {
+      const choices = new Choices(seed)
+      checkSmallHistory(of, randomSteps(of, length, choices), true)
+    }),
+    { numRuns: 1_000 },
+  )
+})

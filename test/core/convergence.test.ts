@@ -15,6 +15,15 @@ test(`T2 T3 T4 T27: ${RUNS} random histories in 5 arrivals have the reference's 
   )
 })
 
+test(`T2 T3 T4 T27: ${RUNS} more where up to three keys have to agree`, () => {
+  fc.assert(
+    fc.property(fc.integer(), fc.integer({ min: 1, max: 40 }), (seed, ownerEvents) => {
+      checkHistory(seed, ownerEvents, 5, { kOwnerMax: 3 })
+    }),
+    { numRuns: RUNS },
+  )
+})
+
 test('T2: larger histories of up to 150 owner events converge too', () => {
   fc.assert(
     fc.property(fc.integer(), fc.integer({ min: 80, max: 150 }), (seed, ownerEvents) => {

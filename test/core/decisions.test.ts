@@ -15,6 +15,7 @@ interface Sketch {
   key: string
   depth: number
   valid: boolean
+  requires: number
   ranges: [number, number][] | undefined
   /** Earlier reviews, by place, that are in its past. */
   before: number[]
@@ -24,7 +25,8 @@ interface Sketch {
 
 function reviewsOf(sketches: readonly Sketch[]): ReviewOfProposal[] {
   const idOf = (i: number) => String(i).padStart(64, '0') as EventId
-  return sketches.map(({ verdict, key, depth, valid, ranges, before, voidThen }, i) => {
+  return sketches.map((sketch, i) => {
+    const { verdict, key, depth, valid, requires, ranges, before, voidThen } = sketch
     const rejects = before.filter((j) => j < i && sketches[j]?.verdict === 'reject')
     return {
       event: idOf(i),
@@ -32,6 +34,7 @@ function reviewsOf(sketches: readonly Sketch[]): ReviewOfProposal[] {
       verdict,
       date: acceptDateOf(depth, founder, idOf(i)),
       valid,
+      requires,
       ...(ranges && { ranges }),
       rejectsBefore: rejects.map(idOf),
       validRejectsBefore: rejects.filter((j) => !voidThen.includes(j)).map(idOf),
@@ -46,7 +49,8 @@ function decideOne(index: number, reviews: readonly ReviewOfProposal[]): string 
   const isAbout = (id: EventId) => about.some(({ event }) => event === id)
   const byDate = about.toSorted((a, b) => compareDates(a.date, b.date))
   const accepts = byDate.filter(({ valid, verdict }) => valid && verdict === 'accept')
-  const accept = accepts.find(({ validRejectsBefore }) => !validRejectsBefore.some(isAbout))
+  const counting = accepts.filter(({ validRejectsBefore }) => !validRejectsBefore.some(isAbout))
+  const accept = counting.find((_, i) => isEnough(counting.slice(0, i + 1)))
   if (accept !== undefined) return `accepted ${accept.event}`
   const reject = byDate.find(
     ({ event, key, valid, verdict }) =>
@@ -57,6 +61,13 @@ function decideOne(index: number, reviews: readonly ReviewOfProposal[]): string 
   return reject === undefined ? 'pending' : `rejected ${reject.event}`
 }
 
+function isEnough(accepts: readonly ReviewOfProposal[]): boolean {
+  return [1, 2, 3].some((i) => {
+    const within = accepts.filter(({ requires }) => requires <= i)
+    return new Set(within.map(({ key }) => key)).size >= i
+  })
+}
+
 const textOf = (d: Decision) => (d.status === 'pending' ? 'pending' : `${d.status} ${d.by}`)
 
 test('the runs cover every operation once and say what the sentence says of each', () => {
@@ -65,9 +76,10 @@ test('the runs cover every operation once and say what the sentence says of each
     .map(([from, more]): [number, number] => [from, from + more])
   const sketch: fc.Arbitrary<Sketch> = fc.record({
     verdict: fc.constantFrom('accept', 'reject'),
-    key: fc.constantFrom('F', 'A', 'B'),
+    key: fc.constantFrom('F', 'A', 'B', 'C'),
     depth: fc.integer({ min: 1, max: 5 }),
     valid: fc.boolean(),
+    requires: fc.constantFrom(1, 1, 2, 3),
     ranges: fc.option(fc.array(range, { minLength: 1, maxLength: 3 }), { nil: undefined }),
     before: fc.array(fc.nat(7)),
     voidThen: fc.array(fc.nat(7)),
@@ -105,6 +117,7 @@ test('a reject named before an accept must be among the reviews', () => {
       key: 'F',
       depth: 1,
       valid: true,
+      requires: 1,
       ranges: undefined,
       before: [],
       voidThen: [],

@@ -7,6 +7,7 @@ import { isRejection } from '../../src/core/errors.ts'
 import type { AnnotationValue, FileValue } from '../../src/core/event.ts'
 import {
   bytesOfHex,
+  type CheckpointId,
   cidOfDigest,
   type DatasetId,
   type EventId,
@@ -245,6 +246,20 @@ describe('the snapshot block', () => {
       heads: heads.toSorted().slice(0, 1_024),
       owners: owners.slice(0, 4_096),
     })
+  })
+
+  test('names a checkpoint where there is one, and says nothing of it where there is none', () => {
+    const checkpoint = event(7) as string as CheckpointId
+    const plain = encodeSnapshot(snapshot, sha256).bytes
+    const named = encodeSnapshot({ ...snapshot, checkpoint }, sha256).bytes
+    expect(decodeSnapshot(named)).toMatchObject({ checkpoint })
+    expect('checkpoint' in (decodeSnapshot(plain) as object)).toBe(false)
+    const wire: object = dagCbor.decode(named)
+    expect(Object.keys(dagCbor.decode<object>(plain))).not.toContain('checkpoint')
+    for (const wrong of [null, new Uint8Array(36), new Uint8Array(32), 1]) {
+      const block = dagCbor.encode({ ...wire, checkpoint: wrong })
+      expect(decodeSnapshot(block)).toMatchObject({ refused: 'malformed' })
+    }
   })
 
   test('is refused with anything more, less or else', () => {

@@ -24,6 +24,7 @@ const long = [
   'updateAnnotation',
   'review',
   'verify',
+  'repair',
 ] as const satisfies readonly (keyof NodeApi)[]
 
 describe('when the client hangs up', () => {

@@ -71,8 +71,15 @@ const matrix: Record<keyof NodeApi, Record<Asker, number>> = {
   checkDecisions: members,
   decide: members,
   owners: everyone,
-  addOwner: members,
-  removeOwner: members,
+  addOwner: admins,
+  removeOwner: admins,
+  endorse: admins,
+  policy: everyone,
+  setPolicy: admins,
+  checkpoints: everyone,
+  createCheckpoint: admins,
+  voteCheckpoint: admins,
+  trustCheckpoint: admins,
   log: everyone,
   show: everyone,
   diff: everyone,
@@ -88,7 +95,9 @@ const matrix: Record<keyof NodeApi, Record<Asker, number>> = {
   clone: admins,
   checkout: admins,
   verify: members,
+  repair: admins,
   gc: admins,
+  backup: admins,
 }
 
 async function makeKeys(users: Users): Promise<Record<Asker, string | undefined>> {

@@ -212,7 +212,7 @@ class Pair {
   }
 }
 
-test('random calls have the answers, the statuses and the events of the plain model', async () => {
+test('T1: random calls have the answers, the statuses and the events of the plain model', async () => {
   const calls = fc.array(call, { minLength: 15, maxLength: 50 })
   await fc.assert(
     fc.asyncProperty(calls, async (list) => {

@@ -9,7 +9,11 @@ describe('the answer to a mistake', () => {
     ['datasets', {}, 'name is missing'],
     ['datasets', { name: 'a', founders: ['xyz'] }, /^founders\/0 .*64 lower-case hex digits/],
     ['datasets/d/annotations', { annotations: [{ objects: ['a'] }] }, /^annotations\/0\/schema is/],
-    ['datasets/d/schemas', { name: 'boxes', document: '' }, /^name .*Begins with `schema-`/],
+    [
+      'datasets/d/schemas',
+      { name: 'boxes', document: '' },
+      /^name is wrong: .* begins with `schema-`/,
+    ],
   ])('%s says of %j what would do', async (path, payload, detail) => {
     const url = `${apiPrefix}/${path}`
     const headers = { authorization }

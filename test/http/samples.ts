@@ -96,6 +96,13 @@ export const samples: { [Method in keyof NodeApi]: readonly unknown[] } = {
   owners: ['cells'],
   addOwner: ['cells', 'cd'.repeat(32), 'Ada'],
   removeOwner: ['cells', 'cd'.repeat(32)],
+  endorse: ['cells', 'bafyreie1'],
+  policy: ['cells'],
+  setPolicy: ['cells', 2],
+  checkpoints: ['cells'],
+  createCheckpoint: ['cells'],
+  voteCheckpoint: ['cells', 'bafyreic1'],
+  trustCheckpoint: ['cells', 'bafyreic1'],
   log: ['cells', { limit: 5, author: 'ab', object: 'a.jpg' }],
   show: ['cells', 'e1:3'],
   diff: ['cells', 'v1', 'v2', page],
@@ -109,11 +116,19 @@ export const samples: { [Method in keyof NodeApi]: readonly unknown[] } = {
   showRelease: ['cells', 'v1/beta $&'],
   share: ['cells'],
   clone: [
-    { ref: 'gonk://x?root=y&peer=z', peers: ['/ip4/1.2.3.4/tcp/1'], name: 'n', pinOnly: true },
+    {
+      ref: 'gonk://x?root=y&peer=z',
+      peers: ['/ip4/1.2.3.4/tcp/1'],
+      name: 'n',
+      pinOnly: true,
+      anchor: 'bafyreic1',
+    },
   ],
   checkout: ['cells@v1', '/tmp/out'],
   verify: ['cells'],
+  repair: ['cells'],
   gc: [],
+  backup: [{ directory: '/backups/gonk', keys: false }],
 }
 
 /** Everything a list gives. */

@@ -1,22 +1,28 @@
 // One random history against the reference, delivered in several ways.
 import { expect } from 'vitest'
 import type { Event, Genesis } from '../../src/core/event.ts'
-import { Choices, randomHistory } from './generator.ts'
+import { Choices, type HistoryOptions, randomHistory } from './generator.ts'
 import { MemoryReplica } from './memory-replica.ts'
 import { referenceState } from './reducer.ts'
 import { digestOf } from './state-text.ts'
 
 /** Throws when an arrival gives another state than the reference. @returns the number of events. */
-export function checkHistory(seed: number, ownerEvents: number, arrivals: number): number {
-  const { genesis, events } = randomHistory(seed, ownerEvents)
+export function checkHistory(
+  seed: number,
+  ownerEvents: number,
+  arrivals: number,
+  options: HistoryOptions = {},
+): number {
+  const { genesis, events } = randomHistory(seed, ownerEvents, options)
   const expected = referenceState(genesis, events)
   const choices = new Choices(seed ^ 0x5bd1e995)
   for (let i = 0; i < arrivals; i++) {
     const replica = deliver(genesis, events, choices, i)
     const state = replica.state()
     if (digestOf(state) !== digestOf(expected)) expect(state).toEqual(expected)
-    const full = replica.fullAuthority().voidEvents
-    if ([...full].sort().join() !== state.void.join()) expect(state.void).toEqual([...full].sort())
+    const { voidEvents, requirements } = replica.fullAuthority()
+    expect(state.void).toEqual([...voidEvents].sort())
+    expect(state.requirements).toEqual(Object.fromEntries(requirements))
   }
   return events.length
 }

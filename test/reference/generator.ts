@@ -56,6 +56,7 @@ interface World {
   readonly choices: Choices
   readonly made: History
   readonly keys: readonly string[]
+  readonly kOwnerMax: number
   /** Every tenure there ever was: id, key, and its add. */
   readonly tenures: { id: TenureId; key: PublicKey; add?: OwnerEvent }[]
   readonly owner: OwnerEvent[]
@@ -64,20 +65,32 @@ interface World {
   readonly objects: { id: ObjectId; versions: VersionId[] }[]
 }
 
-/** @param ownerEvents how many; removals come up about once in `removalEvery` events. */
+export interface HistoryOptions {
+  /** Removals come up about once in so many events. */
+  readonly removalEvery?: number
+  readonly proposals?: boolean
+  /** Datasets where up to so many keys have to agree, with endorsements and policies. */
+  readonly kOwnerMax?: number
+}
+
+/** @param ownerEvents how many. */
 export function randomHistory(
   seed: number,
   ownerEvents: number,
-  { removalEvery = 7, proposals = true } = {},
+  { removalEvery = 7, proposals = true, kOwnerMax = 1 }: HistoryOptions = {},
 ): RandomHistory {
   const choices = new Choices(seed)
-  const keys = KEYS.slice(0, 2 + choices.below(KEYS.length - 1))
-  const founders = keys.slice(0, 1 + choices.below(Math.min(3, keys.length)))
-  const made = history(founders, String(seed))
+  const keys = KEYS.slice(0, 2 + choices.below(kOwnerMax > 1 ? 4 : KEYS.length - 1))
+  const isStrict = kOwnerMax > 1
+  const founderCount = isStrict ? 2 + choices.below(3) : 1 + choices.below(Math.min(3, keys.length))
+  const founders = keys.slice(0, founderCount)
+  const thresholds = randomThresholds(choices, Math.min(kOwnerMax, founders.length))
+  const made = history(founders, String(seed), thresholds)
   const world: World = {
     choices,
     made,
     keys,
+    kOwnerMax,
     tenures: founders.map((name, i) => ({ id: founderTenure(i), key: keyNamed(name) })),
     owner: [],
     pasts: new Map(),
@@ -86,7 +99,7 @@ export function randomHistory(
   }
   for (let i = 0; i < ownerEvents; i++) {
     if (proposals && (i === 0 || choices.chance(30))) addProposal(world)
-    addOwnerEvent(world, removalEvery)
+    addOwnerEvent(world, kOwnerMax > 1 ? 4 * removalEvery : removalEvery)
   }
   const withheld = new Set(world.proposals.filter(() => choices.chance(8)))
   return {
@@ -95,11 +108,20 @@ export function randomHistory(
   }
 }
 
+function randomThresholds(choices: Choices, kOwnerMax: number) {
+  if (kOwnerMax === 1) return {}
+  const kOwner = 1 + choices.below(kOwnerMax)
+  return { kOwner, kReview: 1 + choices.below(kOwner) }
+}
+
 function addOwnerEvent(world: World, removalEvery: number): void {
   const { choices, made, tenures } = world
-  const tenure = choices.of(tenures)
+  // Where several have to agree, most added tenures begin never or late.
+  const isFounder = world.kOwnerMax > 1 && choices.chance(60)
+  const tenure = choices.of(isFounder ? tenures.slice(0, made.genesis.founders.length) : tenures)
   const parents = randomParents(world, tenure.add)
-  const body = randomBody(world, tenure.key, removalEvery)
+  const agreed = world.kOwnerMax > 1 ? thresholdBody(world, parents) : undefined
+  const body = agreed ?? randomBody(world, tenure.key, removalEvery)
   const event = made.write(tenure.id, tenure.key, body, parents)
   const past = new Set<EventId>(event.parents)
   for (const parent of event.parents) for (const id of world.pasts.get(parent) ?? []) past.add(id)
@@ -130,6 +152,26 @@ function randomParents(
   if (add === undefined) return unique
   const sees = unique.some((parent) => parent === add || pasts.get(parent.id)?.has(add.id))
   return sees ? unique : [...unique, add]
+}
+
+/** Where several have to agree: often an endorsement, mostly of what is recent and in its past. */
+function thresholdBody(
+  { choices, made, owner, pasts, tenures }: World,
+  parents: readonly Parent[],
+): OwnerBody | undefined {
+  const { kOwner } = made.genesis
+  const what = choices.below(100)
+  if (what < 5) return { kind: 'policy', kReview: 1 + choices.below(kOwner + 1) }
+  const juniors = tenures.slice(kOwner)
+  if (what < 12 && juniors.length > 0) return { kind: 'remove', key: choices.of(juniors).key }
+  if (what >= 50) return undefined
+  const sees = ({ id }: OwnerEvent) =>
+    parents.some((parent) => parent.id === id || pasts.get(parent.id)?.has(id))
+  const isOperation = ({ body }: OwnerEvent) => ['add', 'remove', 'policy'].includes(body.kind)
+  const seen = owner.filter((event) => isOperation(event) && sees(event))
+  const recent = choices.chance(70) ? seen.slice(-2) : seen
+  const operation = choices.of(choices.chance(95) ? recent : owner)
+  return operation && { kind: 'endorse', operation: operation.id }
 }
 
 function randomBody(world: World, own: PublicKey, removalEvery: number): OwnerBody {

@@ -1,7 +1,8 @@
 // A replica without disk or network: events in any order, the layers of src/core, the state. It
 // judges each arriving event with `admit` and falls back on `authority`, as the real one does.
 import { acceptDateOf, eventOfDate, rankBytesOf } from '../../src/core/accept-date.ts'
-import { admit, authority, type Authority, summaryAfter } from '../../src/core/authority.ts'
+import { admit, summaryAfter } from '../../src/core/admission.ts'
+import { authority, type Authority } from '../../src/core/authority.ts'
 import { ownersOf, tagOwnersOf } from '../../src/core/claims.ts'
 import { decide } from '../../src/core/decisions.ts'
 import type { Event, Genesis, OwnerEvent, Proposal } from '../../src/core/event.ts'
@@ -13,6 +14,7 @@ import {
   versionKey,
 } from '../../src/core/ids.ts'
 import { objectRowOf } from '../../src/core/objects.ts'
+import { requirementAt, requirementNow } from '../../src/core/policy.ts'
 import type { ObjectRow, ReviewOfProposal, Tenure, Version } from '../../src/core/state.ts'
 import { headerOf, sha256 } from '../makers.ts'
 import type { ObjectText, StateText } from './state-text.ts'
@@ -23,15 +25,18 @@ export class MemoryReplica {
   readonly #proposals = new Map<EventId, Proposal>()
   readonly #waiting = new Map<EventId, OwnerEvent>()
   readonly #pasts = new Map<EventId, ReadonlySet<EventId>>()
-  readonly #removesSeen = new Map<EventId, ReadonlySet<EventId>>()
+  /** Removals and policies in the past of each event. */
+  readonly #seen = new Map<EventId, ReadonlySet<EventId>>()
   #authority: Authority
   /** Void events, kept up with what `admit` says. */
   #void: Set<EventId>
+  /** Requirements, kept up likewise. */
+  #requirements = new Map<EventId, number>()
   recomputed = 0
 
   constructor(genesis: Genesis) {
     this.#genesis = genesis
-    this.#authority = authority(genesis.founders, [], genesis.id)
+    this.#authority = authority(genesis, [], genesis.id)
     this.#void = new Set()
   }
 
@@ -43,12 +48,12 @@ export class MemoryReplica {
     return [...this.#proposals.values(), ...this.#owner.values()]
   }
 
-  get voidEvents(): ReadonlySet<EventId> {
-    return this.#void
+  get summary(): Authority['summary'] {
+    return this.#authority.summary
   }
 
-  get removesSeen(): ReadonlyMap<EventId, ReadonlySet<EventId>> {
-    return this.#removesSeen
+  get voidEvents(): ReadonlySet<EventId> {
+    return this.#void
   }
 
   receive(event: Event): void {
@@ -76,11 +81,11 @@ export class MemoryReplica {
       if (held === undefined) continue
       past.add(parent)
       for (const id of this.#pasts.get(parent) ?? []) past.add(id)
-      if (held.kind === 'remove') seen.add(parent)
-      for (const id of this.#removesSeen.get(parent) ?? []) seen.add(id)
+      if (held.kind === 'remove' || held.kind === 'policy') seen.add(parent)
+      for (const id of this.#seen.get(parent) ?? []) seen.add(id)
     }
     this.#pasts.set(event.id, past)
-    this.#removesSeen.set(event.id, seen)
+    this.#seen.set(event.id, seen)
     this.#owner.set(event.id, event)
     const header = headerOf(event)
     const verdict = admit(this.#authority.summary, header, seen)
@@ -88,16 +93,24 @@ export class MemoryReplica {
       if (verdict === 'void') this.#void.add(event.id)
       const summary = summaryAfter(this.#authority.summary, header, verdict)
       this.#authority = { ...this.#authority, summary }
+      if (event.body.kind === 'review') this.#require(event.id, seen)
       return
     }
     this.recomputed++
     this.#authority = this.fullAuthority()
     this.#void = new Set(this.#authority.voidEvents)
+    this.#requirements = new Map(this.#authority.requirements)
+  }
+
+  #require(review: EventId, seen: ReadonlySet<EventId>): void {
+    const { policies, kReview } = this.#authority.summary
+    const requires = requirementAt(policies, kReview, seen)
+    if (requires !== kReview) this.#requirements.set(review, requires)
   }
 
   fullAuthority(): Authority {
     const headers = [...this.#owner.values()].map(headerOf)
-    return authority(this.#genesis.founders, headers, this.#genesis.id)
+    return authority(this.#genesis, headers, this.#genesis.id)
   }
 
   state(): StateText {
@@ -109,6 +122,8 @@ export class MemoryReplica {
         .map(({ id }) => id)
         .sort(),
       void: [...this.#void].sort(),
+      policy: requirementNow(this.#authority.summary.policies, this.#genesis.kReview),
+      requirements: Object.fromEntries(this.#requirements),
       items: {},
       objects: {},
       names: {},
@@ -187,6 +202,7 @@ export class MemoryReplica {
         verdict: event.body.verdict,
         date: this.#dateOf(event, tenures),
         valid: !this.#void.has(event.id),
+        requires: this.#requirements.get(event.id) ?? this.#genesis.kReview,
         ...(item.ranges && { ranges: item.ranges }),
         rejectsBefore,
         validRejectsBefore: this.#validInPastOf(event, rejectsBefore),
@@ -197,10 +213,10 @@ export class MemoryReplica {
 
   /** The state of that past alone: no event outside it is looked at. */
   #validInPastOf(event: OwnerEvent, rejects: EventId[]): EventId[] {
-    if (rejects.length === 0 || this.#removesSeen.get(event.id)?.size === 0) return rejects
+    if (rejects.length === 0) return rejects
     const past = [...(this.#pasts.get(event.id) ?? [])].map((id) => this.#owner.get(id))
     const headers = past.filter((held) => held !== undefined).map(headerOf)
-    const { voidEvents } = authority(this.#genesis.founders, headers, this.#genesis.id)
+    const { voidEvents } = authority(this.#genesis, headers, this.#genesis.id)
     return rejects.filter((id) => !voidEvents.has(id))
   }
 }

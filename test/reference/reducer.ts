@@ -1,149 +1,13 @@
 // The slow, obvious reducer: the rules of docs/protocol.md as sentences over literal sets, from all
 // events at once. It shares types and ids with src/core, and no rule.
 import type { Event, FileValue, Genesis, Operation, OwnerEvent } from '../../src/core/event.ts'
-import { type EventId, objectIdOf, type PublicKey, type VersionId } from '../../src/core/ids.ts'
+import { type EventId, objectIdOf, type VersionId } from '../../src/core/ids.ts'
 import { sha256 } from '../makers.ts'
+import { compare, type Date, dateOf, type LayerA, layerA, memo, type Settled } from './layer-a.ts'
+import type { Tenure } from './layer-a.ts'
 import type { ObjectText, StateText } from './state-text.ts'
 
-interface Tenure {
-  id: string
-  key: PublicKey
-  /** Undefined for founders. */
-  add?: OwnerEvent
-  rank: [depth: number, tie: string]
-}
-
-/** What a checkpoint has settled: F(B), the verdicts of its state, the leavings it ignores. */
-export interface Settled {
-  verdicts: Map<EventId, boolean>
-  ignored: Set<EventId>
-}
-
-export interface LayerA {
-  tenures: Tenure[]
-  past(event: OwnerEvent): Set<EventId>
-  valid(event: OwnerEvent): boolean
-  exists(tenure: Tenure): boolean
-  live(tenure: Tenure): boolean
-  ignored: Set<EventId>
-}
-
-type Date = [depth: number, rank: [number, string], id: string]
-
-function memo<K, V>(compute: (key: K) => V): (key: K) => V {
-  const known = new Map<K, V>()
-  return (key) => {
-    if (known.has(key)) return known.get(key) as V
-    const value = compute(key)
-    known.set(key, value)
-    return value
-  }
-}
-
-function compare(a: unknown, b: unknown): number {
-  if (Array.isArray(a) && Array.isArray(b)) {
-    for (let i = 0; i < a.length; i++) {
-      const difference = compare(a[i], b[i])
-      if (difference !== 0) return difference
-    }
-    return 0
-  }
-  return (a as number) < (b as number) ? -1 : (a as number) > (b as number) ? 1 : 0
-}
-
-// ---------------------------------------------------------------- layer A
-
-export function layerA(genesis: Genesis, held: OwnerEvent[], settled?: Settled): LayerA {
-  const byId = new Map(held.map((event) => [event.id, event]))
-  const past = memo((event: OwnerEvent): Set<EventId> => {
-    const all = new Set<EventId>()
-    for (const parent of event.parents) {
-      const known = byId.get(parent)
-      if (known === undefined) continue
-      all.add(parent)
-      for (const id of past(known)) all.add(id)
-    }
-    return all
-  })
-  const tenures: Tenure[] = genesis.founders.map((key, i) => ({
-    id: `f${i}`,
-    key,
-    rank: [0, String(i).padStart(4, '0')],
-  }))
-  for (const add of held) {
-    if (add.body.kind !== 'add') continue
-    tenures.push({ id: add.id, key: add.body.key, add, rank: [add.depth, add.id] })
-  }
-  tenures.sort((a, b) => compare(a.rank, b.rank))
-  const tenureOf = memo(
-    (event: OwnerEvent) => tenures.find(({ id }) => id === event.tenure) as Tenure,
-  )
-  const senior = (a: Tenure, b: Tenure): boolean => {
-    if (a.add === undefined && b.add === undefined) return compare(a.rank, b.rank) < 0
-    if (a.add === undefined) return true
-    if (b.add === undefined) return false
-    return past(b.add).has(a.add.id)
-  }
-  const removes = held.filter((event) => event.body.kind === 'remove')
-  const keyOf = (remove: OwnerEvent) =>
-    remove.body.kind === 'remove' ? remove.body.key : undefined
-  const isLeaving = (remove: OwnerEvent) => keyOf(remove) === tenureOf(remove).key
-
-  const judged = (ignored: Set<EventId>): LayerA => {
-    const valid = memo((event: OwnerEvent): boolean => {
-      const fixed = settled?.verdicts.get(event.id)
-      if (fixed !== undefined) return fixed
-      return exists(tenureOf(event)) && !removes.some((remove) => voids(remove, event))
-    })
-    const exists = (tenure: Tenure) => tenure.add === undefined || valid(tenure.add)
-
-    /** Whether it is meant for the tenure, if it is valid. */
-    const meant = (remove: OwnerEvent, tenure: Tenure): boolean => {
-      if (ignored.has(remove.id) || keyOf(remove) !== tenure.key) return false
-      if (tenureOf(remove) === tenure) return true
-      if (!senior(tenureOf(remove), tenure)) return false
-      return tenure.add === undefined || !past(tenure.add).has(remove.id)
-    }
-    const voids = (remove: OwnerEvent, event: OwnerEvent): boolean => {
-      if (!meant(remove, tenureOf(event))) return false
-      if (settled?.verdicts.get(remove.id) === true) return true
-      if (isLeaving(remove)) return past(event).has(remove.id) && valid(remove)
-      return valid(remove) && !K(remove).has(event.id)
-    }
-    const K = memo((remove: OwnerEvent): Set<EventId> => {
-      const known = new Set(past(remove))
-      for (const event of held) {
-        if (event.tenure !== remove.tenure || past(event).has(remove.id) || !valid(event)) continue
-        known.add(event.id)
-        for (const id of past(event)) known.add(id)
-      }
-      return known
-    })
-    const removed = (tenure: Tenure) =>
-      removes.some((r) => tenureOf(r) !== tenure && !isLeaving(r) && meant(r, tenure) && valid(r))
-    const left = (tenure: Tenure) =>
-      removes.some((r) => isLeaving(r) && meant(r, tenure) && valid(r))
-    const live = (tenure: Tenure) => exists(tenure) && !removed(tenure) && !left(tenure)
-    if (tenures.some(live)) return { tenures, past, valid, exists, live, ignored }
-
-    const leavings = removes.filter(
-      (r) =>
-        isLeaving(r) &&
-        valid(r) &&
-        !ignored.has(r.id) &&
-        !removed(tenureOf(r)) &&
-        !settled?.verdicts.has(r.id),
-    )
-    if (leavings.length === 0) throw new Error('nobody is left')
-    leavings.sort((a, b) => compare(dateOf(a, tenureOf(a)), dateOf(b, tenureOf(b))))
-    return judged(new Set([...ignored, (leavings.at(-1) as OwnerEvent).id]))
-  }
-  return judged(settled?.ignored ?? new Set())
-}
-
-function dateOf(event: OwnerEvent, tenure: Tenure): Date {
-  return [event.depth, tenure.rank, event.id]
-}
+export { type LayerA, layerA, type Settled }
 
 // ---------------------------------------------------------------- layers B and C
 
@@ -155,9 +19,10 @@ interface Accepted {
   by: EventId
 }
 
-export function referenceState(genesis: Genesis, events: Event[]): StateText {
+/** @param settled what a checkpoint covers and says: see finality.ts. */
+export function referenceState(genesis: Genesis, events: Event[], settled?: Settled): StateText {
   const held = events.filter((event) => event.family === 'owner')
-  const a = layerA(genesis, held)
+  const a = layerA(genesis, held, settled)
   const date = (event: OwnerEvent): Date =>
     dateOf(event, a.tenures.find(({ id }) => id === event.tenure) as Tenure)
 
@@ -165,6 +30,8 @@ export function referenceState(genesis: Genesis, events: Event[]): StateText {
     owners: [],
     unborn: [],
     void: [],
+    policy: a.requirementNow(),
+    requirements: {},
     items: {},
     objects: {},
     names: {},
@@ -180,9 +47,16 @@ export function referenceState(genesis: Genesis, events: Event[]): StateText {
     .map(({ id }) => id)
     .sort()
 
+  for (const event of held) {
+    if (event.body.kind !== 'review' || a.requirementOf(event) === genesis.kReview) continue
+    state.requirements[event.id] = a.requirementOf(event)
+  }
+
   const accepted = acceptedItems(genesis, events, a, date, state)
-  const claims = objects(accepted, state)
-  claims.sort((x, y) => compare([x.date, x.object], [y.date, y.object]))
+  const claims = objects(accepted, state, settled)
+  const isNew = ({ space, name, object }: Claim) =>
+    settled?.names.get(`${space} ${name}`) === object ? 0 : 1
+  claims.sort((x, y) => compare([isNew(x), x.date, x.object], [isNew(y), y.date, y.object]))
   const owning: Claim[] = []
   for (const claim of claims) {
     if (owning.some((earlier) => conflict(earlier, claim))) continue
@@ -192,7 +66,7 @@ export function referenceState(genesis: Genesis, events: Event[]): StateText {
   const releases = held.filter((event) => event.body.kind === 'release' && a.valid(event))
   releases.sort((x, y) => compare(date(x), date(y)))
   for (const { body, id } of releases) {
-    if (body.kind === 'release') state.tags[body.tag] ??= id
+    if (body.kind === 'release') state.tags[body.tag] ??= settled?.tags.get(body.tag) ?? id
   }
   return state
 }
@@ -242,7 +116,9 @@ function acceptedItems(
           !accepts.some((x) => x.author === reject.author && a.past(x).has(reject.id)),
       )
       const byDate = (x: OwnerEvent, y: OwnerEvent) => compare(date(x), date(y))
-      const first = unhindered.sort(byDate)[0]
+      const first = unhindered
+        .sort(byDate)
+        .find((_, i) => isEnough(unhindered.slice(0, i + 1), genesis, a))
       const firstReject = standing.sort(byDate)[0]
       const key = `${proposal.id}:${index}`
       if (first !== undefined) {
@@ -254,6 +130,15 @@ function acceptedItems(
     })
   }
   return accepted
+}
+
+/** For some i, at least i keys have accepts among these that require at most i. */
+function isEnough(accepts: OwnerEvent[], { kOwner }: Genesis, a: LayerA): boolean {
+  for (let i = 1; i <= kOwner; i++) {
+    const within = accepts.filter((accept) => a.requirementOf(accept) <= i)
+    if (new Set(within.map(({ author }) => author)).size >= i) return true
+  }
+  return false
 }
 
 interface Claim {
@@ -270,7 +155,7 @@ function conflict(a: Claim, b: Claim): boolean {
   return a.name.startsWith(`${b.name}/`) || b.name.startsWith(`${a.name}/`)
 }
 
-function objects(accepted: Accepted[], state: StateText): Claim[] {
+function objects(accepted: Accepted[], state: StateText, settled?: Settled): Claim[] {
   const objectOf = (v: Accepted) =>
     v.operation.op === 'create' ? objectIdOf(v.id, sha256) : v.operation.object
   const claims: Claim[] = []
@@ -292,7 +177,13 @@ function objects(accepted: Accepted[], state: StateText): Claim[] {
     const actives = versions.filter(active)
     const heads = actives.filter((v) => !actives.some((next) => basesOf(next).includes(v)))
     const purged = versions.some((v) => v.operation.op === 'purge')
-    const canonical = heads.find((v) => v.operation.op !== 'delete') ?? heads[0]
+    const kept = settled?.heads.get(object)
+    const descends = memo(
+      (v: Accepted): boolean =>
+        v.key === kept || basesOf(v).some((base) => base !== undefined && descends(base)),
+    )
+    const eligible = kept === undefined ? heads : heads.filter(descends)
+    const canonical = eligible.find((v) => v.operation.op !== 'delete') ?? eligible[0]
     const text: ObjectText = {
       versions: versions.map(({ key }) => key),
       active: actives.map(({ key }) => key),

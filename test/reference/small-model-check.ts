@@ -1,12 +1,14 @@
 // What must hold of one small history: both reducers agree, somebody owns it, and whichever event
 // came last, it moved nobody it may not move and `admit` said so.
-import { admit, type Authority, authority, summaryAfter } from '../../src/core/authority.ts'
+import { admit, summaryAfter } from '../../src/core/admission.ts'
+import { type Authority, authority } from '../../src/core/authority.ts'
+import { requirementAt } from '../../src/core/policy.ts'
 import type { EventId, TenureId } from '../../src/core/ids.ts'
-import { FOUNDERS, GENESIS, type Model, smallAuthority, type Step } from './small-model.ts'
+import { GENESIS, KEYS, type Model, smallAuthority, type Step } from './small-model.ts'
 
 const authorityOf = (model: Model, steps: readonly Step[]) =>
   authority(
-    FOUNDERS.slice(0, model.founders),
+    { founders: KEYS.slice(0, model.founders), kOwner: model.kOwner, kReview: 1 },
     steps.map(({ header }) => header),
     GENESIS,
   )
@@ -29,6 +31,8 @@ export function checkSmallHistory(model: Model, steps: readonly Step[], lastCome
     if (isValid === full.voidEvents.has(header.id)) fail(`verdict on event ${i}`, steps)
     const isIgnored = ((small.ignored >> i) & 1) === 1
     if (isIgnored !== full.ignoredLeavings.has(header.id)) fail(`guard on event ${i}`, steps)
+    const requires = header.kind === 'review' ? small.requires[i] : 1
+    if (requires !== requiredBy(full, header.id)) fail(`requirement of event ${i}`, steps)
   })
   let live = 0
   for (const tenure of full.tenures) if (tenure.live) live |= 1 << numberOf(tenure.id, model)
@@ -40,6 +44,8 @@ export function checkSmallHistory(model: Model, steps: readonly Step[], lastCome
     if (((built >> i) & 1) === 0) checkLastComer(model, steps, i, full)
   })
 }
+
+const requiredBy = ({ requirements }: Authority, id: EventId) => requirements.get(id) ?? 1
 
 function numberOf(tenure: TenureId, { founders }: Model): number {
   return tenure.startsWith('f') ? Number(tenure.slice(1)) : founders + Number(tenure)
@@ -54,7 +60,11 @@ function checkLastComer(model: Model, steps: readonly Step[], e: number, after: 
   const changed = steps.filter(
     ({ header: { id } }, i) => i !== e && before.voidEvents.has(id) !== after.voidEvents.has(id),
   )
+  const required = steps.filter(
+    ({ header: { id } }, i) => i !== e && requiredBy(before, id) !== requiredBy(after, id),
+  )
   const isVoid = after.voidEvents.has(header.id)
+  if (isVoid && required.length > 0) fail(`void event ${e} asks for something`, steps)
   if (isVoid && changed.length > 0) fail(`void event ${e} acts`, steps)
   const sameGuard = sameSet(before.ignoredLeavings, after.ignoredLeavings)
   if (isVoid && !sameGuard) fail(`void event ${e} moves the guard`, steps)
@@ -66,11 +76,15 @@ function checkLastComer(model: Model, steps: readonly Step[], e: number, after: 
 
   const seen = new Set<EventId>()
   steps.forEach(({ kind, header: { id } }, i) => {
-    if (kind === 'remove' && ((past >> i) & 1) === 1) seen.add(id)
+    if ((kind === 'remove' || kind === 'policy') && ((past >> i) & 1) === 1) seen.add(id)
   })
   const verdict = admit(before.summary, header, seen)
   if (verdict === 'recompute') return
-  if (changed.length > 0 || (verdict === 'void') !== isVoid) fail(`admit ${e}: ${verdict}`, steps)
+  const isWrong = changed.length + required.length > 0 || (verdict === 'void') !== isVoid
+  if (isWrong) fail(`admit ${e}: ${verdict}`, steps)
+  const { policies, kReview } = before.summary
+  const requires = header.kind === 'review' ? requirementAt(policies, kReview, seen) : 1
+  if (requires !== requiredBy(after, header.id)) fail(`requirement ${requires} of ${e}`, steps)
   const kept = summaryAfter(before.summary, header, verdict)
   if (textOf(kept) !== textOf(after.summary)) fail(`summary after ${e}`, steps)
 }
@@ -85,6 +99,12 @@ function sameSet<T>(a: ReadonlySet<T>, b: ReadonlySet<T>): boolean {
   return a.size === b.size && [...a].every((entry) => b.has(entry))
 }
 
-function textOf({ standings, anyRemove, isGuarded }: Authority['summary']): string {
-  return JSON.stringify([anyRemove, isGuarded, [...standings].sort(([a], [b]) => (a < b ? -1 : 1))])
+function textOf({ standings, ...rest }: Authority['summary']): string {
+  const { anyRemove, isGuarded, policies } = rest
+  return JSON.stringify([
+    anyRemove,
+    isGuarded,
+    policies,
+    [...standings].sort(([a], [b]) => (a < b ? -1 : 1)),
+  ])
 }

@@ -6,6 +6,10 @@ export interface StateText {
   unborn: string[]
   /** Void owner events, sorted. */
   void: string[]
+  /** What a new accept needs now. */
+  policy: number
+  /** Reviews that require another number of keys than the genesis does. */
+  requirements: Record<string, number>
   /** `PROPOSAL:INDEX` to `pending`, `rejected BY`, `accepted BY`. */
   items: Record<string, string>
   objects: Record<string, ObjectText>

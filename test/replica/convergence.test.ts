@@ -12,7 +12,7 @@ import { listReleases } from '../../src/api/datasets/releases.ts'
 import { nodeCrypto } from '../../src/crypto.ts'
 import { historyOf, recompute } from '../../src/replica/recompute.ts'
 import { silentLogger, steppingClock } from '../api/make-node.ts'
-import { Choices } from '../reference/generator.ts'
+import { Choices, type HistoryOptions } from '../reference/generator.ts'
 import { referenceState } from '../reference/reducer.ts'
 import type { StateText } from '../reference/state-text.ts'
 import type { Fault } from './faulty-database.ts'
@@ -147,6 +147,8 @@ async function stateOf({ replica, log }: Subject) {
   return {
     owners: replica.tenures.filter(({ live }) => live).map(({ id, key }) => `${id} ${key}`),
     void: [...(await log.voids())].sort(),
+    policy: replica.policy.kReview,
+    requirements: Object.fromEntries(await log.requirements.all()),
     items,
     names,
     tags: owned.map(({ tag }) => tag).sort(),
@@ -154,12 +156,18 @@ async function stateOf({ replica, log }: Subject) {
 }
 
 function expectedOf({ genesis, events }: SignedHistory) {
-  const { owners, void: voids, items, names, tags } = referenceState(genesis, [...events])
-  return { owners, void: voids, items, names, tags: Object.keys(tags).sort() }
+  const state = referenceState(genesis, [...events])
+  const { owners, void: voids, policy, requirements, items, names, tags } = state
+  return { owners, void: voids, policy, requirements, items, names, tags: Object.keys(tags).sort() }
 }
 
-async function check(seed: number, ownerEvents: number, arrivals: number): Promise<void> {
-  const history = signedHistory(seed, ownerEvents)
+async function check(
+  seed: number,
+  ownerEvents: number,
+  arrivals: number,
+  options: HistoryOptions = {},
+): Promise<void> {
+  const history = signedHistory(seed, ownerEvents, options)
   const choices = new Choices(seed ^ 0x2545f491)
   let first: Awaited<ReturnType<typeof outcomeOf>> | undefined
   for (let way = 0; way < arrivals; way++) {
@@ -186,10 +194,19 @@ test(`${RUNS} random histories, each in ${ARRIVALS} arrivals, with crashes and f
   )
 })
 
+test(`${RUNS} more where up to three keys have to agree`, async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer(), fc.integer({ min: 1, max: 40 }), (seed, ownerEvents) =>
+      check(seed, ownerEvents, ARRIVALS, { kOwnerMax: 3 }),
+    ),
+    { numRuns: RUNS, endOnFailure: true },
+  )
+})
+
 test('the state of a replica is what its events give when they are replayed', async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer(), fc.integer({ min: 1, max: 40 }), async (seed, ownerEvents) => {
-      const history = signedHistory(seed, ownerEvents)
+      const history = signedHistory(seed, ownerEvents, { kOwnerMax: seed % 2 === 0 ? 1 : 3 })
       const subject = new Subject(history.genesis.id)
       await deliver(subject, arrivalsOf(history, new Choices(seed), 2), new Choices(seed), true)
       const { root, heads } = await subject.replica.snapshot()

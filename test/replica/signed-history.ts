@@ -1,11 +1,20 @@
 // The random histories of test/reference with real ids and signatures: what a replica takes in.
 import { createHash } from 'node:crypto'
 import * as dagCbor from '@ipld/dag-cbor'
+import { checkpointIdOf } from '../../src/core/checkpoint-id.ts'
 import { isRejection } from '../../src/core/errors.ts'
 import { decodeEvent, type Draft } from '../../src/core/event-codec.ts'
-import type { Event, Genesis, Operation, OwnerEvent, Proposal } from '../../src/core/event.ts'
+import type {
+  CheckpointBody,
+  Event,
+  Genesis,
+  Operation,
+  OwnerEvent,
+  Proposal,
+} from '../../src/core/event.ts'
 import {
   bytesOfHex,
+  type CheckpointId,
   cidBytesOf,
   type DatasetId,
   type EventId,
@@ -18,7 +27,7 @@ import {
 } from '../../src/core/ids.ts'
 import type { Signer } from '../../src/ports.ts'
 import { keyNamed, sha256 } from '../makers.ts'
-import { type RandomHistory, randomHistory } from '../reference/generator.ts'
+import { type HistoryOptions, type RandomHistory, randomHistory } from '../reference/generator.ts'
 import { blockOf, signerNamed } from '../signing.ts'
 
 export interface SignedHistory {
@@ -38,8 +47,12 @@ const UNKNOWN: readonly (readonly [kind: string, version: number])[] = [
   ['rotate', 3],
 ]
 
-export function signedHistory(seed: number, ownerEvents: number): SignedHistory {
-  return signAll(randomHistory(seed, ownerEvents), seed)
+export function signedHistory(
+  seed: number,
+  ownerEvents: number,
+  options: HistoryOptions = {},
+): SignedHistory {
+  return signAll(randomHistory(seed, ownerEvents, options), seed)
 }
 
 export function decoded(block: Uint8Array): Event {
@@ -54,9 +67,10 @@ export function signerOfKey(key: PublicKey): Signer {
   return signer
 }
 
-function signAll(random: RandomHistory, seed: number): SignedHistory {
+export function signAll(random: RandomHistory, seed: number): SignedHistory {
   const ids = new Map<string, EventId>()
   const objects = new Map<ObjectId, ObjectId>()
+  const checkpoints = new Map<CheckpointId, CheckpointId>()
   const idOf = (id: string): EventId => ids.get(id) ?? withheldId(id)
   const keyOf = (key: PublicKey) => signerOfKey(key).publicKey
   const nonce = new Uint8Array(createHash('sha256').update(`nonce ${seed}`).digest()).slice(0, 16)
@@ -65,8 +79,8 @@ function signAll(random: RandomHistory, seed: number): SignedHistory {
       {
         family: 'genesis',
         founders: random.genesis.founders.map(keyOf),
-        kOwner: 1,
-        kReview: 1,
+        kOwner: random.genesis.kOwner,
+        kReview: random.genesis.kReview,
         nonce,
         claimedAtMs: 0,
       },
@@ -142,9 +156,31 @@ function signAll(random: RandomHistory, seed: number): SignedHistory {
             items: body.items.map((item) => ({ ...item, proposal: idOf(item.proposal) })),
           },
         }
+      case 'endorse':
+        return { ...common, body: { ...body, operation: idOf(body.operation) } }
+      case 'policy':
+        return { ...common, body }
+      case 'cp':
+        return { ...common, body: { kind: 'cp', checkpoint: checkpointOf(body.checkpoint) } }
       case 'release':
         return { ...common, body: { ...body, root: cidBytesOf(genesis.id) } }
     }
+  }
+
+  function checkpointOf(before: CheckpointBody): CheckpointBody {
+    const { previous } = before
+    const checkpoint = {
+      ...before,
+      ...(previous && { previous: checkpoints.get(previous) ?? previous }),
+      heads: before.heads.map(idOf).sort(),
+      without: before.without.map(idOf).sort(),
+    }
+    const [old, now] = [
+      checkpointIdOf(random.genesis.id, before, sha256),
+      checkpointIdOf(genesis.id, checkpoint, sha256),
+    ]
+    checkpoints.set(old, now)
+    return checkpoint
   }
 
   function envelopeOf({ tenure, parents, depth, id }: OwnerEvent) {

@@ -16,6 +16,7 @@ import { NodeBlocks } from '../../src/log/node-blocks.ts'
 import type { Logger, Signer } from '../../src/ports.ts'
 import { Replica } from '../../src/replica/replica.ts'
 import { steppingClock } from '../api/make-node.ts'
+import type { SelfFork } from '../../src/replica/self-forks.ts'
 import { blockOf, signerNamed } from '../signing.ts'
 import { FaultyDatabase } from './faulty-database.ts'
 import { decoded } from './signed-history.ts'
@@ -33,6 +34,8 @@ export class Subject {
   poolBytesMax = Number.POSITIVE_INFINITY
   /** Small, so that what is published in parts is so here too. */
   partMax: number | undefined = 8
+  /** Forks that it was told of. */
+  readonly forks: SelfFork[] = []
   /** Messages of the warnings so far. */
   readonly warnings: string[] = []
   #process = this.disk.open()
@@ -75,6 +78,7 @@ export class Subject {
       logger,
       poolBytesMax: this.poolBytesMax,
       partMax: this.partMax,
+      onSelfForks: (forks) => this.forks.push(...forks),
     })
     return this
   }

@@ -178,7 +178,7 @@ describe('the sync loop', () => {
     expect(net.sessions.length).toBe(before)
     await net.clock.advance(100_000)
     const later = net.sessions.slice(before)
-    expect(later.length).toBeGreaterThanOrEqual(2)
+    expect(later.length).toBeGreaterThanOrEqual(1)
     for (const { reason, result } of later) {
       expect(['periodic', 'have']).toContain(reason)
       expect(result.traffic.roundTrips).toBeLessThanOrEqual(1)
@@ -186,7 +186,7 @@ describe('the sync loop', () => {
     await net.stop()
   })
 
-  it('brings events through a relay when their authors never meet', async () => {
+  it('T40: brings events through a relay when their authors never meet', async () => {
     const net = new Net()
     const [a, relay, b] = [net.add('a', ...line(3)), net.add('r'), net.add('b')]
     net.link(relay, b)
@@ -234,7 +234,7 @@ describe('the sync loop', () => {
     await net.stop()
   })
 
-  it('converges without gossip, and with half of the answers lost', async () => {
+  it('T41: converges without gossip, and with half of the answers lost', async () => {
     const net = new Net()
     net.gossips = () => false
     let seed = 1

@@ -29,7 +29,7 @@ function world(...events: (TestEvent | readonly TestEvent[])[]): World {
   return new World().put(makeEvent('genesis', { depth: 0 }), ...events)
 }
 
-describe('a session over 100,000 events', () => {
+describe('T37: a session over 100,000 events', () => {
   const shared = ownerEvents(100_000, 'shared')
   const client = world(shared)
   const server = world(shared)
@@ -204,7 +204,7 @@ describe('a session', () => {
   })
 })
 
-describe('a lying peer', () => {
+describe('T43: a lying peer', () => {
   const honest = world(ownerEvents(3_000, 'shared'), proposals(100, 'pool'))
   const client = () => world(ownerEvents(2_990, 'shared'))
 

@@ -12,6 +12,7 @@ const PLAIN: readonly Table[] = [
   'depths',
   'heads',
   'voids',
+  'requirements',
   'wanted',
   'dirty',
   'names',
@@ -85,8 +86,8 @@ async function proposalsOf(log: DatasetLog) {
 
 async function objectsOf(log: DatasetLog) {
   const objects: unknown[] = []
-  for await (const [id, versions] of log.objects()) {
-    objects.push([id, versions.toSorted((a, b) => compareVersions(a.id, b.id))])
+  for await (const [id, { versions, head }] of log.objectTable.all()) {
+    objects.push([id, versions.toSorted((a, b) => compareVersions(a.id, b.id)), head])
   }
   return objects
 }

@@ -19,6 +19,7 @@ import { checksOfRequest, requireConforming } from './conformity.ts'
 import type { NodeContext } from '../context.ts'
 import { proposeAll } from '../objects/proposing.ts'
 import { decideItems } from '../review/review.ts'
+import { allOf, type Standing, standingOf } from '../review/signed.ts'
 import { ProposalReader } from '../objects/versions.ts'
 
 export const ALONE = 'the annotation'
@@ -60,10 +61,14 @@ export async function proposeDrafts(
     const items = itemsOf([...waiting].flatMap((one) => one?.shown ?? []))
     await decideItems(context, replica, { verdict: 'accept', items }, options)
   }
+  const accepted = [...allOf(proposals), ...[...waiting].flatMap((one) => one?.shown ?? [])]
+  const standing = options.accept ? await standingOf(context, replica, accepted) : undefined
+  const { approvals } = standing ?? {}
   return {
     events: proposals.map(({ id }) => textOfEventId(id)),
-    annotations: await infosOf(replica, stands, options.accept),
+    annotations: await infosOf(replica, stands, standing),
     skipped: drafts.length - made.length - waiting.size,
+    ...(approvals && { approvals }),
   }
 }
 
@@ -137,13 +142,14 @@ function itemsOf(versions: readonly VersionId[]): ReviewItem[] {
 async function infosOf(
   replica: Replica,
   annotations: readonly (Annotation | undefined)[],
-  accepted: boolean,
+  standing: Standing | undefined,
 ): Promise<AnnotationInfo[]> {
   const infos = new AnnotationInfos(new ProposalReader(replica))
   const found = new Map<Annotation, AnnotationInfo>()
   const all = [...new Set(annotations)].filter((one) => one !== undefined)
   for (const one of all.toSorted((a, b) => compareVersions(a.shown, b.shown))) {
-    found.set(one, await infos.of(accepted ? { ...one, status: 'accepted' } : one))
+    const status = standing?.statusOf(one.shown) ?? one.status
+    found.set(one, await infos.of({ ...one, status }))
   }
   return annotations.flatMap((one) => (one && found.get(one)) ?? [])
 }

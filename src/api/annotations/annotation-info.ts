@@ -2,7 +2,6 @@
 import { GonkError } from '../../core/errors.ts'
 import type { AnnotationValue, Proposal } from '../../core/event.ts'
 import { type ObjectId, type VersionId, versionKey } from '../../core/ids.ts'
-import { objectRowOf } from '../../core/objects.ts'
 import type { ObjectRow, Version } from '../../core/state.ts'
 import { objectOf } from '../../core/touched.ts'
 import type { AnnotationInfo } from '../../contract/api.ts'
@@ -63,10 +62,9 @@ export async function annotationsOf(
   reader: ProposalReader,
   ids: readonly ObjectId[],
 ): Promise<(Annotation | undefined)[]> {
-  const accepted = await reader.replica.log.versions(ids)
   const found: (Annotation | undefined)[] = []
-  for (const [i, id] of ids.entries()) {
-    found.push(await annotationOf(reader, objectRowOf(id, accepted[i] ?? [])))
+  for (const row of await reader.replica.log.objectRows(ids)) {
+    found.push(await annotationOf(reader, row))
   }
   return found
 }

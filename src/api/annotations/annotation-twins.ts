@@ -94,15 +94,13 @@ async function acceptedTwins(
   const objects = [...new Set<ObjectId>(rows.map(({ object }) => object))]
   for (let at = 0; at < objects.length; at += ROWS_PER_READ) {
     const some = objects.slice(at, at + ROWS_PER_READ)
-    const accepted = await log.versions(some)
-    for (const [i, id] of some.entries()) {
-      const row = objectRowOf(id, accepted[i] ?? [])
+    for (const row of await log.objectRows(some)) {
       const head = row.versions[row.heads[0] ?? -1]
       const { current: value } = row
       if (head === undefined || value?.type !== 'annotation') continue
       const text = textIn(value)
       if (text === undefined) continue
-      twins.set(text, { id, row, shown: head.id, value, status: 'accepted' })
+      twins.set(text, { id: row.id, row, shown: head.id, value, status: 'accepted' })
     }
   }
   return twins

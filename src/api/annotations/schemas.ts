@@ -21,6 +21,7 @@ import { proposeDeletions } from '../objects/deletions.ts'
 import { rowOf } from '../objects/objects.ts'
 import { proposeAll } from '../objects/proposing.ts'
 import { withReasons } from '../review/reasons.ts'
+import { allOf, pending, standingOf } from '../review/signed.ts'
 import {
   type Created,
   createdSchemas,
@@ -62,11 +63,16 @@ export async function addSchema(
     if (proposal === undefined) throw new GonkError('INTERNAL', 'nothing was proposed')
     const reader = new ProposalReader(replica)
     const object = objectOf(proposal, 0, sha256)
+    const { statusOf, ...standing } = accept
+      ? await standingOf(context, replica, allOf([proposal]))
+      : pending
+    const decision = statusOf({ proposal: proposal.id, index: 0 })
     const schema: Schema = {
       ...{ object, row: await rowOf(replica.log, object), id: { proposal: proposal.id, index: 0 } },
-      ...{ value, decision: accept ? 'accepted' : 'pending', isExact: true },
+      ...{ value, decision, isExact: true },
     }
-    return { event: textOfEventId(proposal.id), schema: await schemaInfo(reader, schema) }
+    const event = textOfEventId(proposal.id)
+    return { event, schema: await schemaInfo(reader, schema), ...standing }
   })
 }
 

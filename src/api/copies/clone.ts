@@ -4,6 +4,7 @@ import { CID } from 'multiformats/cid'
 import { GonkError, isRejection } from '../../core/errors.ts'
 import { decodeEvent } from '../../core/event-codec.ts'
 import {
+  type CheckpointId,
   cidOfEventId,
   type DatasetId,
   type EventId,
@@ -17,6 +18,7 @@ import { historyOf, recompute } from '../../replica/recompute.ts'
 import type { Replica } from '../../replica/replica.ts'
 import type { NodeContext } from '../context.ts'
 import { forgetDataset } from '../datasets/datasets.ts'
+import { anchorTo, parseCheckpoint } from '../datasets/checkpoints.ts'
 import { parseReference } from './link.ts'
 import type { Live } from '../live.ts'
 import { fetchExactly } from './pin.ts'
@@ -35,8 +37,8 @@ export interface CloneOptions extends ProgressOptions {
 }
 
 /**
- * Throws BAD_CID, NO_PEER, EXISTS, BAD_ROOT, NOT_HERE (files that no peer has), CANCELLED. What was
- * fetched stays: the same command goes on where it stopped.
+ * Throws BAD_CID, NO_PEER, EXISTS, BAD_ROOT, ANCHOR_NOT_FOUND, NOT_HERE (files that no peer has),
+ * CANCELLED. What was fetched stays: the same command goes on where it stopped.
  */
 export async function clone(
   context: NodeContext,
@@ -46,6 +48,7 @@ export async function clone(
 ): Promise<CloneResult> {
   const startedMs = context.clock.nowMs()
   const reference = parseReference(request.ref)
+  const anchor = request.anchor === undefined ? undefined : parseCheckpoint(request.anchor)
   const addresses = [...new Set([...(request.peers ?? []), ...reference.peers])]
   const peers = await connectAll(context, addresses, options)
   const { target, peer: first } = await findTarget(context, reference.cid, peers, options)
@@ -60,13 +63,14 @@ export async function clone(
   const replica = await context.replicas.get(entry.id)
   const order = [first, ...peers.filter((peer) => peer !== first)]
   try {
-    await fetchHistory(context, live, replica, target, order, request.pinOnly === true, options)
+    await fetchHistory(context, live, replica, target, order, request, options)
   } catch (error) {
     // A root that no history gives is never reached: there is nothing to go on with.
     const isForIt = !before || before.cloning?.root === target.root?.cid.toString()
     if (error instanceof WrongRoot && isForIt) await forgetDataset(context, live, entry)
     throw error
   }
+  if (anchor !== undefined) await anchorTo(replica, anchor, request)
   await name(context, entry, replica, request.name)
   const lacking = await context.keeper.fetchLacking(replica, { ...options, peers: order })
   if (lacking > 0) {
@@ -170,7 +174,12 @@ async function enter(
   request: CloneRequest,
 ): Promise<CatalogEntry> {
   const root = target.root?.cid.toString()
-  const cloning = { ...(root !== undefined && { root }), peers: [...peers] }
+  const { anchor } = request
+  const cloning = {
+    ...(root !== undefined && { root }),
+    peers: [...peers],
+    ...(anchor !== undefined && { anchor }),
+  }
   const pinnedRoot = request.pinOnly === true ? root : undefined
   const known = context.catalog.get(target.dataset)
   if (known && !known.cloning) {
@@ -216,9 +225,10 @@ async function fetchHistory(
   replica: Replica,
   target: Target,
   peers: readonly PeerId[],
-  pinOnly: boolean,
+  { pinOnly = false, anchor }: CloneRequest,
   options: ProgressOptions,
 ): Promise<void> {
+  const anchored = anchor === undefined ? undefined : parseCheckpoint(anchor)
   const failures: string[] = []
   for (const peer of peers) {
     try {
@@ -227,7 +237,7 @@ async function fetchHistory(
       } else {
         await live.syncWith(replica, peer, options)
       }
-      if (await reachesRoot(context, replica, target, peer, options)) return
+      if (await reachesRoot(context, replica, target, peer, anchored, options)) return
       failures.push(`${peer}: its history does not give the root`)
       context.logger.warn({ peer, code: 'BAD_ROOT' }, 'peer sent a history that gives another root')
     } catch (error) {
@@ -253,6 +263,7 @@ async function reachesRoot(
   replica: Replica,
   target: Target,
   peer: PeerId,
+  anchor: CheckpointId | undefined,
   options: ProgressOptions,
 ): Promise<boolean> {
   if (!replica.hasGenesis) return false
@@ -263,10 +274,14 @@ async function reachesRoot(
   const { heads } = target.root.snapshot
   const here = await replica.log.headers(heads)
   if (here.includes(undefined)) return false
-  const { snapshot, isComplete } = await recompute(context, historyOf(replica.log, heads), {
-    signal: options.signal,
-  })
+  const again = (settled: { anchor?: CheckpointId }) =>
+    recompute(context, historyOf(replica.log, heads), { signal: options.signal, ...settled })
+  const { snapshot, isComplete } = await again({})
   if (snapshot?.root.equals(target.root.cid)) return true
+  // Whoever shares it may trust the same checkpoint.
+  if (anchor !== undefined && (await again({ anchor })).snapshot?.root.equals(target.root.cid)) {
+    return true
+  }
   // A block that lists so many heads may leave out some.
   if (snapshot === undefined || !isComplete || heads.length >= HEADS_MAX) return false
   const what = `the events that ${target.root.cid} names give the root ${snapshot.root}`

@@ -89,7 +89,8 @@ export class Clones {
   #once({ id, cloning, pinnedRoot }: CatalogEntry, signal: AbortSignal): Promise<CloneResult> {
     const ref = cloning?.root ?? textOfEventId(id)
     const peers = cloning?.peers ?? []
-    const pinOnly = pinnedRoot !== undefined
-    return clone(this.#context, this.#live, { ref, peers, pinOnly }, { signal })
+    const { anchor } = cloning ?? {}
+    const request = { ref, peers, pinOnly: pinnedRoot !== undefined, ...(anchor && { anchor }) }
+    return clone(this.#context, this.#live, request, { signal })
   }
 }

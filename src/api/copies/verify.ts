@@ -8,6 +8,7 @@ import { entriesOf, type NodeSource } from '../../core/trie.ts'
 import { throwIfAborted } from '../../files/concurrent.ts'
 import { directoryChanges } from '../../files/directory-diff.ts'
 import type { CatalogEntry } from '../../log/catalog.ts'
+import type { Database } from '../../log/database.ts'
 import type { NodeBlocks } from '../../log/node-blocks.ts'
 import type { FileStore } from '../../ports.ts'
 import {
@@ -16,16 +17,21 @@ import {
   type RecomputeNeeds,
   withRecomputed,
 } from '../../replica/recompute.ts'
+import { differingRows, type Rows } from '../../replica/repair-rows.ts'
 import type { Replica, Snapshot } from '../../replica/replica.ts'
 import type { Replicas } from '../context.ts'
 import { auditReleases } from '../datasets/releases.ts'
 import { cidText, versionText } from '../text.ts'
+import type { BrokenContent } from './repair-files.ts'
 import type { ProgressOptions, VerifyResult } from '../../contract/api.ts'
 
 export interface VerifyNeeds extends RecomputeNeeds {
   readonly replicas: Pick<Replicas, 'get'>
   readonly nodes: NodeBlocks
   readonly files: FileStore
+  readonly db: Database
+  /** Sees to it that content which is not whole is fetched again. @default it is only named */
+  readonly refetch?: (replica: Replica, broken: readonly BrokenContent[]) => Promise<void>
 }
 
 const PROBLEMS_MAX = 1_000
@@ -120,15 +126,21 @@ async function verifyState(
   return withRecomputed(
     needs,
     history,
-    async (recomputed, rebuilt) => {
+    async (recomputed, rebuilt, rows) => {
       tally.events += recomputed.events
       tally.bytes += recomputed.bytes
       reportEvents(recomputed, tally)
+      await replica.damage.found(recomputed.missing)
       const isSame = reportRoots(published, recomputed, tally)
+      if (isSame) await verifyRows({ db: needs.db, log: replica.log }, rows, tally, signal)
       await verifyTrees(needs.nodes, rebuilt, replica, published, tally, signal)
       return isSame
     },
-    { signal, onProgress: (progress) => onProgress?.({ ...progress, total }) },
+    {
+      signal,
+      anchor: replica.anchor,
+      onProgress: (progress) => onProgress?.({ ...progress, total }),
+    },
   )
 }
 
@@ -152,6 +164,21 @@ function reportRoots(published: Snapshot, { snapshot }: Recomputed, tally: Tally
     tally.problem(`${what}: clone the dataset again from a peer`)
   }
   return false
+}
+
+async function verifyRows(
+  here: Rows,
+  again: Rows,
+  tally: Tally,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const before = await here.log.nextNumber('arrivals')
+  const found = await differingRows(here, again, signal)
+  // What was stored meanwhile differs, too.
+  if ((await here.log.nextNumber('arrivals')) !== before) return
+  for (const { table, rows } of found) {
+    tally.problem(`${rows} rows of ${table} are not what the events give: run \`gonk-node repair\``)
+  }
 }
 
 async function verifyTrees(
@@ -247,6 +274,7 @@ async function verifyProposals(
       tally.events++
       tally.bytes += blocks[i]?.length ?? 0
     } else {
+      await replica.damage.found([id])
       const what = `pending proposal ${textOfEventId(id)} is missing or damaged`
       tally.problem(`${what}: clone the dataset again from a peer`)
     }
@@ -257,7 +285,7 @@ async function verifyProposals(
 
 /** Reads every block of all accepted content, each file once. */
 async function verifyContent(
-  { files }: VerifyNeeds,
+  { files, refetch }: VerifyNeeds,
   replica: Replica,
   tally: Tally,
   { onProgress, signal }: ProgressOptions,
@@ -275,7 +303,8 @@ async function verifyContent(
     else if (problem !== undefined) brokenMore++
     onProgress?.({ what: 'verifying files', done: ++done, total: 0, bytes: tally.bytes })
   }
-  await reportFiles(replica, broken, tally)
+  const lacking = await reportFiles(replica, broken, tally)
+  await refetch?.(replica, lacking)
   if (brokenMore > 0) tally.problem(`${brokenMore} more files have missing or damaged blocks`)
 }
 
@@ -311,17 +340,18 @@ async function reportFiles(
   { log }: Replica,
   broken: ReadonlyMap<string, string>,
   tally: Tally,
-): Promise<void> {
-  if (broken.size === 0) return
-  const named = new Set<string>()
-  for await (const [, versions] of log.objects()) {
+): Promise<BrokenContent[]> {
+  if (broken.size === 0) return []
+  const named = new Map<string, BrokenContent>()
+  for await (const [, { versions }] of log.objectTable.all()) {
     for (const { id, value } of versions) {
       const key = value?.content && hexOf(value.content)
       const problem = key && broken.get(key)
       if (!value?.content || !key || problem === undefined || named.has(key)) continue
-      named.add(key)
+      named.set(key, { content: value.content, sizeBytes: value.sizeBytes })
       const name = value.type === 'file' ? value.name : 'annotation'
       tally.problem(`${name} (${versionText(id)}, ${cidText(value.content)}): ${problem}`)
     }
   }
+  return [...named.values()]
 }

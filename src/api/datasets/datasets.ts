@@ -3,11 +3,16 @@ import { GonkError } from '../../core/errors.ts'
 import { eventIdOfBlock, textOfEventId } from '../../core/ids.ts'
 import { limits } from '../../core/limits.ts'
 import type { Catalog, CatalogEntry } from '../../log/catalog.ts'
+import { isUnborn } from '../../replica/repair.ts'
 import { signDraft } from '../../replica/replica.ts'
 import type { NodeContext } from '../context.ts'
 import type { Live } from '../live.ts'
+import { settledOf } from './checkpoints.ts'
+import { forksIn } from './forks.ts'
 import { parseKey } from './owners.ts'
-import type { DatasetInfo } from '../../contract/api.ts'
+import type { Alarm, DatasetInfo } from '../../contract/api.ts'
+import type { RootAlarm } from '../../replica/canary.ts'
+import { cidText } from '../text.ts'
 
 export interface CreateRequest {
   readonly name: string
@@ -15,7 +20,10 @@ export interface CreateRequest {
   readonly threshold?: number
 }
 
-/** Signs a genesis with this node's key as first founder. Throws USAGE, EXISTS, UNSUPPORTED. */
+/**
+ * Signs a genesis with this node's key as first founder; `threshold` owners must agree, to changes of
+ * owners for good and to changes of the data until a policy says otherwise. Throws USAGE, EXISTS.
+ */
 export async function createDataset(
   context: NodeContext,
   live: Live,
@@ -30,14 +38,11 @@ export async function createDataset(
   if (!Number.isInteger(threshold) || threshold < 1 || threshold > keys.length) {
     throw new GonkError('USAGE', `--threshold must be 1 to ${keys.length}, the number of founders`)
   }
-  if (threshold !== 1) {
-    throw new GonkError('UNSUPPORTED', 'thresholds above 1 are not part of this version')
-  }
   const draft = {
     family: 'genesis' as const,
     founders: keys,
-    kOwner: 1,
-    kReview: 1,
+    kOwner: threshold,
+    kReview: threshold,
     nonce: random.bytes(16),
     name,
     claimedAtMs: clock.nowMs(),
@@ -55,7 +60,7 @@ export async function createDataset(
 export async function dropUnborn(catalog: Catalog): Promise<void> {
   for (const entry of catalog.list()) {
     if (entry.cloning !== undefined) continue
-    if ((await catalog.logOf(entry).block(entry.id)) === undefined) await catalog.remove(entry.id)
+    if (await isUnborn(catalog.logOf(entry))) await catalog.remove(entry.id)
   }
 }
 
@@ -79,6 +84,7 @@ export async function datasetInfo(
   if (!replica.hasGenesis) return emptyInfo(entry)
   const { root, stateRoot, counts } = await replica.snapshot()
   const peers = context.network.peersOf(entry.id).length
+  const settled = await settledOf(replica)
   return {
     id: textOfEventId(entry.id),
     name: context.catalog.get(entry.id)?.name ?? entry.name,
@@ -92,7 +98,28 @@ export async function datasetInfo(
       state: peers === 0 ? 'offline' : live.isSyncing(entry.id) ? 'syncing' : 'idle',
       missingFiles: await replica.log.contents.countLacking(),
     },
+    policy: replica.policy,
+    ...settled,
+    alarms: [...settled.alarms, ...live.rootAlarms(entry.id).map(rootAlarmOf)],
+    ...(await forksIn(replica.log)),
   }
+}
+
+function rootAlarmOf({ peer, ours, theirs }: RootAlarm): Alarm {
+  const what =
+    'a peer says that another state follows from the same events: one of the two runs other rules, ' +
+    'or is damaged'
+  return { kind: 'root-differs', what, ids: [peer, cidText(ours), cidText(theirs)] }
+}
+
+/** Of all datasets; of one that is damaged no more than its name. */
+export async function datasetInfos(context: NodeContext, live: Live): Promise<DatasetInfo[]> {
+  const infoOf = (entry: CatalogEntry) =>
+    datasetInfo(context, live, entry).catch((error: unknown) => {
+      if (!(error instanceof GonkError) || error.code !== 'HOME_DAMAGED') throw error
+      return emptyInfo(entry)
+    })
+  return Promise.all(context.catalog.list().map(infoOf))
 }
 
 /** A clone that was stopped before its first event. */
@@ -108,6 +135,7 @@ function emptyInfo(entry: CatalogEntry): DatasetInfo {
     pinned: entry.pinnedRoot !== undefined,
     peers: 0,
     sync: { state: 'offline', missingFiles: 0 },
+    alarms: [],
   }
 }
 

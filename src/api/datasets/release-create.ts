@@ -54,7 +54,8 @@ async function rootOver(
   parents: Awaited<ReturnType<Replica['frontier']>>,
 ): Promise<CID> {
   const snapshot = await replica.snapshot()
-  const isAll = parents.length === snapshot.heads.length
+  // Whom this node trusts is not for others to see.
+  const isAll = parents.length === snapshot.heads.length && replica.anchor === undefined
   if (isAll && parents.every((parent) => snapshot.heads.includes(parent))) return snapshot.root
   const { snapshot: past } = await recompute(context, historyOf(replica.log, parents))
   if (past === undefined) throw new GonkError('HOME_DAMAGED', 'the history cannot be read')

@@ -32,12 +32,12 @@ interface Claim {
 
 /** All valid releases by tag, the owner of each tag first. */
 export async function listReleases(replica: Replica): Promise<ReleaseInfo[]> {
-  return infosOf(replica.log, await claimsOf(replica.log))
+  return infosOf(replica.log, await claimsOf(replica))
 }
 
 /** The release that owns the tag. Throws NOT_FOUND. */
 export async function showRelease(replica: Replica, tag: string): Promise<ReleaseInfo> {
-  const [info] = await infosOf(replica.log, [await ownerOf(replica.log, tag)])
+  const [info] = await infosOf(replica.log, [await ownerOf(replica, tag)])
   if (info === undefined) throw noRelease(tag)
   return info
 }
@@ -47,24 +47,35 @@ export async function resolveTag(
   replica: Replica,
   tag: string,
 ): Promise<PastState & { readonly event: EventId }> {
-  const { event } = await ownerOf(replica.log, tag)
+  const { event } = await ownerOf(replica, tag)
   const release = await readRelease(replica.log, event)
   return { root: CID.decode(release.body.root), event, heads: release.parents }
 }
 
-async function ownerOf(log: DatasetLog, tag: string): Promise<Claim> {
-  const claims = await claimsOf(log)
+async function ownerOf(replica: Replica, tag: string): Promise<Claim> {
+  const claims = await claimsOf(replica)
   const owner = claims.find((claim) => claim.tag === tag && !claim.shadowed)
   if (owner === undefined) throw noRelease(tag)
   return owner
 }
 
-/** Void releases claim nothing; of the others the earliest owns the tag. */
-async function claimsOf(log: DatasetLog): Promise<Claim[]> {
+/** Void releases claim nothing; of the others the earliest owns the tag, unless that is settled. */
+async function claimsOf(replica: Replica): Promise<Claim[]> {
+  const { log } = replica
   const claims = await log.releases()
-  const voids = await log.areVoid(claims.map(({ event }) => event))
-  const valid = claims.filter((_, i) => voids[i] !== true)
-  return valid.map((claim, i) => ({ ...claim, shadowed: valid[i - 1]?.tag === claim.tag }))
+  const [voids, settled] = await Promise.all([
+    log.areVoid(claims.map(({ event }) => event)),
+    replica.settledTags(),
+  ])
+  const byTag = new Map<string, Omit<Claim, 'shadowed'>[]>()
+  for (const [i, claim] of claims.entries()) {
+    if (voids[i] !== true) byTag.set(claim.tag, [...(byTag.get(claim.tag) ?? []), claim])
+  }
+  return [...byTag.values()].flatMap((same) => {
+    const owner = same.find(({ tag, event }) => settled.get(tag) === event) ?? same[0]
+    const others = same.filter((claim) => claim !== owner)
+    return [owner as Claim, ...others].map((claim) => ({ ...claim, shadowed: claim !== owner }))
+  })
 }
 
 async function infosOf(log: DatasetLog, claims: readonly Claim[]): Promise<ReleaseInfo[]> {
@@ -122,7 +133,7 @@ export async function auditReleases(
   replica: Replica,
   options: AbortOptions = {},
 ): Promise<void> {
-  const claims = await claimsOf(replica.log)
+  const claims = await claimsOf(replica)
   const ids = claims.map(({ event }) => event)
   const events = await readEvents(replica.log, ids)
   const releases = events.filter((event) => event !== undefined && isRelease(event)) as Release[]

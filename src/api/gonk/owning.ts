@@ -1,7 +1,8 @@
 // Who may review, by the names of this node's users or by keys.
 import { GonkError } from '../../core/errors.ts'
-import type { PublicKey } from '../../core/ids.ts'
+import { type PublicKey, textOfEventId } from '../../core/ids.ts'
 import type { NodeContext } from '../context.ts'
+import { endorse } from '../datasets/endorsements.ts'
 import { broken, type View } from './view.ts'
 
 export async function addOwner(
@@ -13,10 +14,31 @@ export async function addOwner(
   if (key === undefined) throw new GonkError('USAGE', 'User does not exist.')
   if (replica.tenureOf(key)) throw broken('owner already present')
   requireOwner(context, replica, 'only owners can add owners')
+  if (await agreed(context, replica, { kind: 'add', key })) return { user }
   await replica.act(context.signer, { kind: 'add', key }, async () => {
     if (replica.tenureOf(key)) throw broken('owner already present')
   })
   return { user }
+}
+
+/**
+ * Gonk has no word for agreeing: who asks for what another owner has signed, and what waits, agrees.
+ * @returns whether that was so.
+ */
+async function agreed(
+  context: NodeContext,
+  replica: View['replica'],
+  { kind, key }: { readonly kind: 'add' | 'remove'; readonly key: PublicKey },
+): Promise<boolean> {
+  const waiting = await replica.operationsWaiting()
+  const found = waiting.filter((operation) => operation.kind === kind && operation.key === key)
+  if (found.some(({ endorsedBy }) => endorsedBy.includes(context.signer.publicKey))) {
+    throw broken('waiting for other owners to ask for the same')
+  }
+  const [operation] = found
+  if (operation === undefined) return false
+  await endorse(context, replica, textOfEventId(operation.event))
+  return true
 }
 
 export async function removeOwner(
@@ -28,6 +50,7 @@ export async function removeOwner(
   const key = keyOf(context, user, true)
   const body = { kind: 'remove' as const, key: key ?? ('' as PublicKey) }
   if (key === undefined) throw broken('target key is not an owner')
+  if (await agreed(context, replica, { kind: 'remove', key })) return { user }
   await replica.act(context.signer, body, async (own) => {
     const target = replica.tenureOf(key)
     if (target === undefined) throw broken('target key is not an owner')

@@ -3,12 +3,12 @@
 import { GonkError } from '../../core/errors.ts'
 import type { Operation, Verdict } from '../../core/event.ts'
 import { compareVersions, type VersionId } from '../../core/ids.ts'
-import { objectRowOf } from '../../core/objects.ts'
 import type { ObjectRow, Version } from '../../core/state.ts'
 import type { Replica } from '../../replica/replica.ts'
 import type { NodeContext } from '../context.ts'
 import { proposeAll } from '../objects/proposing.ts'
 import { obstaclesTo, refusalOf } from '../review/acceptable.ts'
+import { approvalsOfAll } from '../review/approvals.ts'
 import { versionText } from '../text.ts'
 import { asMismatch } from './changing.ts'
 import { statusAt } from './rows.ts'
@@ -26,6 +26,7 @@ export async function review(
     if (view.replica.tenureOf(context.signer.publicKey) === undefined) {
       throw broken('review event from non-owner')
     }
+    if (verdict === 'accept') await requireNew(context, view, id)
     await sign(context, view.replica, id, verdict)
     const [place] = operation.places
     if (verdict === 'accept' && operation.makes && place && place.version > 0) {
@@ -62,6 +63,12 @@ async function isDecided({ replica }: View, { proposal, index }: VersionId): Pro
   return row !== undefined && statusAt(row, index) !== 'pending'
 }
 
+/** Where several owners must accept, each does so once, and till then the event is pending. */
+async function requireNew(context: NodeContext, { replica }: View, id: VersionId): Promise<void> {
+  const [known] = await approvalsOfAll(replica, [id], context.signer.publicKey)
+  if (known?.isMine === true) throw broken('event already reviewed')
+}
+
 /**
  * Without a check behind the lock of the replica: reviews at one time share one write to the disk.
  */
@@ -88,11 +95,12 @@ async function sign(
 }
 
 async function carryOn(context: NodeContext, { replica }: View, id: VersionId): Promise<void> {
+  const said = await replica.log.proposal(id.proposal)
+  if (said === undefined || statusAt(said, id.index) !== 'accepted') return
   const operation = (await replica.proposal(id.proposal))?.operations[id.index]
   if (operation?.op !== 'update') return
-  const [versions = []] = await replica.log.versions([operation.object])
-  const row = objectRowOf(operation.object, versions)
-  if (row.purged || row.heads.length === 0 || isActive(row, id)) return
+  const [row] = await replica.log.objectRows([operation.object])
+  if (row === undefined || row.purged || row.heads.length === 0 || isActive(row, id)) return
   const base = row.heads.map((head) => (row.versions[head] as Version).id)
   const { object, value } = operation
   const labels = { 'gonk.of': versionText(id) }

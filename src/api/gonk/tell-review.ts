@@ -85,8 +85,10 @@ async function tellReviewOf(
   const { verdict } = event.body
   const status = statusAt(row, id.index)
   const writes = await changesTo(telling, operation, status)
-  // Gonk knows one review of an event. Another is told only when it is the one that decides now.
+  // Gonk knows one review of an event. Another is told only when it is the one that decides now; an
+  // acceptance that waits for more owners is none yet.
   const isTold =
+    (verdict === 'accept' && status === 'pending') ||
     operation.verdict === verdict ||
     (operation.verdict !== undefined && decidedBy(row, id.index) !== event.id)
   const after = { ...operation, status, ...(!isTold && { verdict }) }
@@ -139,21 +141,35 @@ function decidedBy(row: ProposalRow, index: number): EventId | undefined {
   return decision && 'by' in decision ? decision.by : undefined
 }
 
-/** Statuses that changed because reviews were struck, or are no longer. */
+/**
+ * Statuses that changed because reviews were struck, or are no longer, or need more owners than
+ * before, or fewer.
+ */
 export async function tellStrikes(telling: Telling): Promise<Write[]> {
   const { log, replica } = telling
   const [was, is] = await Promise.all([log.voids(), replica.log.voids()])
-  const changed = [...was, ...is].filter((id) => was.has(id) !== is.has(id))
-  if (changed.length === 0) return []
+  const [needed, needs] = await Promise.all([log.required(), replica.log.requirements.all()])
+  const struck = differing([...was, ...is], (id) => was.has(id) === is.has(id))
+  const changed = differing([...needed.keys(), ...needs.keys()], (id) => {
+    return needed.get(id) === needs.get(id)
+  })
+  if (struck.length + changed.length === 0) return []
   // What struck them may have come just now: it is derived first, and the rows at hand are older.
   await replica.settled()
   telling.rows.clear()
-  for (const event of await readEvents(replica.log, changed)) {
+  for (const event of await readEvents(replica.log, [...new Set([...struck, ...changed])])) {
     if (event?.family !== 'owner' || !isReview(event)) continue
     for (const { proposal } of event.body.items) await refresh(telling, proposal)
   }
-  return changed.map((id) => log.setVoid(id, is.has(id)))
+  return [
+    ...struck.map((id) => log.setVoid(id, is.has(id))),
+    ...changed.map((id) => log.setRequired(id, needs.get(id))),
+  ]
 }
+
+const differing = (ids: readonly EventId[], isSame: (id: EventId) => boolean): EventId[] => [
+  ...new Set(ids.filter((id) => !isSame(id))),
+]
 
 async function refresh(telling: Telling, proposal: EventId): Promise<void> {
   const { log } = telling

@@ -2,7 +2,7 @@
 // it is made of. Told once, in one batch each; gone over again after a crash, nothing is told
 // twice.
 import { GonkError } from '../../core/errors.ts'
-import type { Event, Proposal } from '../../core/event.ts'
+import type { Event, OwnerBody, Proposal } from '../../core/event.ts'
 import type { EventId } from '../../core/ids.ts'
 import type { Replica } from '../../replica/replica.ts'
 import { Mutex } from '../../replica/mutex.ts'
@@ -19,6 +19,8 @@ import { ownerName, wordsOf } from './words.ts'
 const EVENTS_AT_ONCE = 128
 /** Rows of proposals that are read ahead. */
 const ROWS_AHEAD = 1_000
+/** So much of what was told may be gone without more ado. */
+const LOST_BYTES_MIN = 1 << 20
 
 export class Teller {
   readonly #needs: TellingNeeds
@@ -69,14 +71,22 @@ export class Teller {
 
   /** What comes meanwhile is left to the next time. */
   async #tellAll(signal: AbortSignal | undefined): Promise<void> {
+    if (await isOutgrown(this.#replica)) {
+      this.#isFarBehind = true
+      this.#telling = undefined
+      await this.#replica.log.gonk.beginAnew(await lostBytes(this.#replica))
+    }
     const telling = (this.#telling ??= await open(this.#needs, this.#replica))
     const { line } = telling
     const until = this.#heard.end ?? Infinity
     while (line.arrival < until) {
       throwIfAborted(signal)
-      const heard = this.#heard.from(line.arrival, EVENTS_AT_ONCE)
+      const { arrival } = line
+      const heard = this.#heard.from(arrival, EVENTS_AT_ONCE)
       this.#isFarBehind = heard.length === 0
-      const events = heard.length > 0 ? heard : await stored(this.#replica, line.arrival)
+      const events = this.#isFarBehind
+        ? await stored(this.#replica, arrival)
+        : heard.map((event, i) => ({ event, arrival: arrival + i }))
       if (events.length === 0) break
       await tellEvents(telling, events)
     }
@@ -96,24 +106,49 @@ async function open(needs: TellingNeeds, replica: Replica): Promise<Opened> {
   return { crypto, users, replica, log, line, rows: new Map(), flush }
 }
 
-/** Undefined: damaged. */
-async function stored(replica: Replica, from: number): Promise<(Event | undefined)[]> {
-  const ids: EventId[] = []
-  for await (const [, id] of replica.log.arrivals(from, { limit: EVENTS_AT_ONCE })) ids.push(id)
-  // The status of an operation is read when its review is told: it must have been derived.
-  if (ids.length > 0) await replica.settled()
-  return readEvents(replica.log, ids)
+/** What the pool has lost since this home began, in bytes. */
+async function lostBytes({ log }: Replica): Promise<number> {
+  return (await log.meta<number>('poolEvicted')) ?? 0
 }
 
-/** @param events in the order of their arrival, from the first that is not told. */
-async function tellEvents(telling: Opened, events: readonly (Event | undefined)[]): Promise<void> {
+/**
+ * The line cannot forget: when most of what was told of undecided proposals is not here any more, all
+ * is told anew. That costs no more than those proposals did.
+ */
+async function isOutgrown(replica: Replica): Promise<boolean> {
+  const { since, seq, isAnew = false } = await replica.log.gonk.tail()
+  const lost = await lostBytes(replica)
+  if (isAnew || (seq === 0 && since === undefined && lost > 0)) return true
+  const poolBytes = (await replica.log.meta<number>('poolBytes')) ?? 0
+  return lost - (since ?? 0) > poolBytes + LOST_BYTES_MIN
+}
+
+/** An event; undefined: damaged, or gone meanwhile. */
+interface Arrived {
+  readonly event: Event | undefined
+  readonly arrival: number
+}
+
+async function stored(replica: Replica, from: number): Promise<Arrived[]> {
+  const rows: [arrival: number, id: EventId][] = []
+  for await (const row of replica.log.arrivals(from, { limit: EVENTS_AT_ONCE })) rows.push(row)
+  // The status of an operation is read when its review is told: it must have been derived.
+  if (rows.length > 0) await replica.settled()
+  const ids = rows.map(([, id]) => id)
+  const events = await readEvents(replica.log, ids)
+  return rows.map(([arrival], i) => ({ event: events[i], arrival }))
+}
+
+/** @param arrived in the order of their arrival, from the first that is not told. */
+async function tellEvents(telling: Opened, arrived: readonly Arrived[]): Promise<void> {
   const { line, replica } = telling
+  const events = arrived.map(({ event }) => event)
   const owners = events.filter((event) => event?.family === 'owner')
   const areVoid = await replica.log.areVoid(owners.map(({ id }) => id))
   const voids = new Set(owners.filter((_, i) => areVoid[i] === true).map(({ id }) => id))
   await readRows(telling, events)
-  for (const event of events) {
-    const { arrival } = line
+  for (const { event, arrival } of arrived) {
+    line.advance(arrival)
     if (event !== undefined && !voids.has(event.id)) await tellEvent(telling, event, arrival)
     line.advance(arrival + 1)
   }
@@ -149,16 +184,40 @@ async function tellEvent(telling: Telling, event: Event, arrival: number): Promi
   if (isReview(event)) {
     for (const item of event.body.items.keys()) await tellReview(telling, { event, item, arrival })
   } else if (body.kind === 'add' || body.kind === 'remove') {
-    const owner = ownerName(telling, body.key)
-    const said: EventBody =
-      body.kind === 'add'
-        ? { type: 'OwnerAddEvent', owner, owner_action: 1 }
-        : { type: 'OwnerRemoveEvent', owner, owner_action: 2 }
-    const words = wordsOf(telling, telling.replica, event)
-    const isFree = words.event !== undefined && (await telling.log.seqOf(words.event)) === undefined
-    const uuid = isFree ? (words.event as string) : uuidOfEvent(event.id, 0)
-    await telling.line.emit({ uuid, words, body: said, isLast: true })
+    await tellOwner(telling, event, body)
+  } else if (body.kind === 'endorse') {
+    const [operation] = await readEvents(telling.replica.log, [body.operation])
+    const about = operation?.family === 'owner' ? operation.body : undefined
+    if (operation === undefined || (about?.kind !== 'add' && about?.kind !== 'remove')) return
+    await tellOwner(telling, operation, about, { isLate: true })
   }
+}
+
+/** When enough owners agree. `isLate`: an endorsement of it came, and it may be told already. */
+async function tellOwner(
+  telling: Telling,
+  event: Event,
+  body: Extract<OwnerBody, { kind: 'add' | 'remove' }>,
+  { isLate = false } = {},
+): Promise<void> {
+  const { replica, log } = telling
+  const waiting = await replica.operationsWaiting()
+  if (waiting.some((operation) => operation.event === event.id)) return
+  const words = wordsOf(telling, replica, event)
+  const isTaken = words.event !== undefined && (await log.seqOf(words.event)) !== undefined
+  const derived = uuidOfEvent(event.id, 0)
+  const isFree = words.event !== undefined && !isTaken
+  const uuid = isFree ? (words.event as string) : derived
+  if (isLate) {
+    const [isVoid] = await replica.log.areVoid([event.id])
+    if (isVoid === true || isTaken || (await log.seqOf(derived)) !== undefined) return
+  }
+  const owner = ownerName(telling, body.key)
+  const said: EventBody =
+    body.kind === 'add'
+      ? { type: 'OwnerAddEvent', owner, owner_action: 1 }
+      : { type: 'OwnerRemoveEvent', owner, owner_action: 2 }
+  await telling.line.emit({ uuid, words, body: said, isLast: true })
 }
 
 async function tellFounders(

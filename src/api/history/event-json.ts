@@ -1,5 +1,5 @@
 // Events and their parts as JSON for people and programs: CIDs and ids as text, keys and proofs as hex.
-import type { Event, Operation, OwnerBody, Value } from '../../core/event.ts'
+import type { CheckpointBody, Event, Operation, OwnerBody, Value } from '../../core/event.ts'
 import { founderIndexOf, hexOf, textOfEventId, type EventId } from '../../core/ids.ts'
 import type { Decision, Version } from '../../core/state.ts'
 import { cidText, timeText, versionText } from '../text.ts'
@@ -57,6 +57,12 @@ function bodyJson(body: OwnerBody): Json {
         })),
         ...(body.reason !== undefined && { reason: body.reason }),
       }
+    case 'endorse':
+      return { operation: textOfEventId(body.operation) }
+    case 'policy':
+      return { kReview: body.kReview }
+    case 'cp':
+      return checkpointJson(body.checkpoint)
     case 'release':
       return {
         tag: body.tag,
@@ -65,6 +71,16 @@ function bodyJson(body: OwnerBody): Json {
       }
     case 'unknown':
       return {}
+  }
+}
+
+function checkpointJson({ height, previous, heads, without, root }: CheckpointBody): Json {
+  return {
+    height,
+    ...(previous !== undefined && { previous: textOfEventId(previous) }),
+    heads: heads.map(textOfEventId),
+    without: without.map(textOfEventId),
+    root: cidText(root),
   }
 }
 

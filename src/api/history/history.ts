@@ -157,6 +157,12 @@ function summaryOfOwnerEvent({ kind, author, body }: OwnerEvent): string {
     }
     case 'release':
       return `release ${body.tag}${body.text === undefined ? '' : `: ${body.text}`}`
+    case 'endorse':
+      return `endorse ${textOfEventId(body.operation)}`
+    case 'policy':
+      return `policy: ${body.kReview} must accept`
+    case 'cp':
+      return `vote for a checkpoint of height ${body.checkpoint.height}`
     case 'unknown':
       return `${kind}, which this version does not know`
   }

@@ -19,11 +19,15 @@ import { decodeSnapshot, objectRowOfRecord } from '../../core/snapshot.ts'
 import type { Version } from '../../core/state.ts'
 import { lookup } from '../../core/trie.ts'
 import { sha256 } from '../../crypto.ts'
+import type { DatasetLog } from '../../log/dataset-log.ts'
+import type { HeaderRow } from '../../log/rows.ts'
 import type { Replica } from '../../replica/replica.ts'
+import { hasRun } from '../../replica/runs.ts'
 import type { Proof } from '../../contract/api.ts'
 import type { NodeContext } from '../context.ts'
 import { resolveObject } from '../objects/objects.ts'
 import { resolveEvent } from '../resolve.ts'
+import { acceptsOf } from '../review/approvals.ts'
 import { versionText } from '../text.ts'
 
 type Context = Pick<NodeContext, 'nodes' | 'crypto'>
@@ -66,10 +70,13 @@ export async function proof(context: Context, replica: Replica, ref: string): Pr
   const draft = new Draft()
   const proposal = await proposalStep(context, replica, draft, version)
   const review = proposal && (await reviewStep(context, replica, draft, version))
-  const isAuthorised = review !== undefined && (await tenureSteps(context, replica, draft, review))
-  if (isAuthorised && (await standingStep(replica, draft, review))) {
-    await stateSteps(context, replica, draft, { version, proposal: proposal as Proposal, review })
+  if (proposal === undefined || review === undefined) return draft.done()
+  const reviews = [review, ...(await otherSteps(context, replica, draft, version, review))]
+  for (const one of reviews) {
+    const isAuthorised = await tenureSteps(context, replica, draft, one)
+    if (!isAuthorised || !(await standingStep(replica, draft, one))) return draft.done()
   }
+  await stateSteps(context, replica, draft, { version, proposal, review })
   return draft.done()
 }
 
@@ -133,14 +140,45 @@ async function reviewStep(
     draft.step(`it is ${status}: no review accepts it`, false, [])
     return undefined
   }
-  const event = await signedEvent(context, replica, draft, decision.by)
+  return acceptStep(context, replica, draft, { proposal, index }, decision.by)
+}
+
+/** Where several owners must accept: the reviews of the others. */
+async function otherSteps(
+  context: Context,
+  replica: Replica,
+  draft: Draft,
+  version: VersionId,
+  review: OwnerEvent,
+): Promise<OwnerEvent[]> {
+  const accepts = await acceptsOf(replica, version)
+  if (accepts.length < 2) return []
+  const others: OwnerEvent[] = []
+  for (const id of accepts.filter((id) => id !== review.id)) {
+    const event = await acceptStep(context, replica, draft, version, id)
+    if (event !== undefined) others.push(event)
+  }
+  const authors = new Set([review, ...others].map(({ author }) => author))
+  const what = `${authors.size} owners accept it, and ${accepts.length} must`
+  draft.step(what, authors.size >= accepts.length, accepts.map(textOfEventId))
+  return others
+}
+
+async function acceptStep(
+  context: Context,
+  replica: Replica,
+  draft: Draft,
+  { proposal, index }: VersionId,
+  id: EventId,
+): Promise<OwnerEvent | undefined> {
+  const event = await signedEvent(context, replica, draft, id)
   const body = event?.family === 'owner' && event.body.kind === 'review' ? event.body : undefined
   const names = (item: ReviewItem) =>
     item.proposal === proposal &&
     (item.ranges === undefined || item.ranges.some(([from, to]) => from <= index && index <= to))
   const isIt = body?.verdict === 'accept' && body.items.some(names)
   const by = isIt ? ` signed by ${event?.author}` : ''
-  draft.step(`a review that accepts it${by}`, isIt, [textOfEventId(decision.by)])
+  draft.step(`a review that accepts it${by}`, isIt, [textOfEventId(id)])
   return isIt ? (event as OwnerEvent) : undefined
 }
 
@@ -166,9 +204,51 @@ async function tenureSteps(
     const isIt = add?.body.kind === 'add' && add.body.key === key && add.depth < depth
     const by = isIt ? ` by ${add.author}` : ''
     if (!draft.step(`${key} was added as an owner${by}`, isIt, [textOfEventId(id)])) return false
+    if (!(await endorsedStep(context, replica, draft, add as OwnerEvent))) return false
     ;({ tenure, author: key, depth } = add as OwnerEvent)
   }
   return draft.step(`more than ${ADDS_MAX} owners in a row`, false, [])
+}
+
+/** Where several owners must agree: that they did. */
+async function endorsedStep(
+  context: Context,
+  replica: Replica,
+  draft: Draft,
+  add: OwnerEvent,
+): Promise<boolean> {
+  const { kOwner } = replica.policy
+  if (kOwner === 1) return true
+  const agreed = new Set([add.author])
+  const ids: EventId[] = []
+  for (const { id } of await endorsementsOf(replica.log, add.id)) {
+    const event = await signedEvent(context, replica, draft, id)
+    const body = event?.family === 'owner' ? event.body : undefined
+    if (event === undefined || body?.kind !== 'endorse' || body.operation !== add.id) continue
+    agreed.add(event.author)
+    ids.push(id)
+    if (agreed.size === kOwner) break
+  }
+  const what = `${agreed.size} owners agree to that, and ${kOwner} must`
+  return draft.step(what, agreed.size >= kOwner, [add.id, ...ids].map(textOfEventId))
+}
+
+/** Those that count: valid ones, by owners who were there before the addition. */
+async function endorsementsOf(log: DatasetLog, add: EventId): Promise<HeaderRow[]> {
+  const operations = await log.operations()
+  const ordinals = new Map(operations.map(({ id }, ordinal) => [id, ordinal]))
+  const ids = operations.filter(({ kind }) => kind === 'endorse').map(({ id }) => id)
+  const [rows, voids, header] = await Promise.all([
+    log.headers(ids),
+    log.areVoid(ids),
+    log.header(add),
+  ])
+  return rows.flatMap((row, i) => {
+    if (row?.operation !== add || voids[i] === true || header === undefined) return []
+    const since = ordinals.get(row.tenure as string as EventId) ?? -1
+    const isSenior = founderIndexOf(row.tenure) !== undefined || hasRun(header.seen, since)
+    return isSenior ? [row] : []
+  })
 }
 
 /** What this node knows of removals: the blocks alone cannot show that something is not there. */

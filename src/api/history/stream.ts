@@ -128,5 +128,6 @@ function subjectOf(event: Event): [Kind, readonly Event['id'][]] {
   if (event.family === 'proposal') return ['proposal', [event.id]]
   const body = event.family === 'owner' ? event.body : undefined
   if (body?.kind === 'review') return ['decision', body.items.map(({ proposal }) => proposal)]
+  if (body?.kind === 'cp') return ['checkpoint', [event.id]]
   return [body?.kind === 'release' ? 'release' : 'owner', [event.id]]
 }

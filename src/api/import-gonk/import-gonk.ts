@@ -1,6 +1,7 @@
 // Moving in from Gonk: its history replayed as events of the key of whoever asks. Everything is
 // read and checked before anything is signed; what is here already is left out, so that an import
 // that was cut off can be repeated.
+import { GonkError } from '../../core/errors.ts'
 import { type EventId, textOfEventId, type VersionId } from '../../core/ids.ts'
 import { broken, type GonkEvent } from '../../importers/gonk/events.ts'
 import { GonkFolder } from '../../importers/gonk/folder.ts'
@@ -36,8 +37,9 @@ const STEPS_AT_ONCE = 2_000
 const turns = new WeakMap<Replica, Mutex>()
 
 /**
- * Throws NOT_OWNER; NOT_FOUND and AMBIGUOUS for the folder; BAD_EVENT, BAD_BLOCK, NOT_HERE and
- * TOO_LARGE for what is in it, with nothing signed; DISK, LOCKED, CANCELLED.
+ * Throws NOT_OWNER; NOT_ALLOWED where several owners must accept; NOT_FOUND and AMBIGUOUS for the
+ * folder; BAD_EVENT, BAD_BLOCK, NOT_HERE and TOO_LARGE for what is in it, with nothing signed; DISK,
+ * LOCKED, CANCELLED.
  * @param path a dataset folder of Gonk, or a `root` with a single dataset.
  */
 export async function importGonk(
@@ -48,10 +50,19 @@ export async function importGonk(
 ): Promise<ImportResult> {
   const replica = await context.replicas.get(entry.id)
   requireOwner(context, replica)
+  requireOneApproval(replica)
   const folder = await GonkFolder.find(path)
   const turn = turns.get(replica) ?? new Mutex()
   turns.set(replica, turn)
   return turn.run(() => importFolder(context, replica, folder, options))
+}
+
+/** In Gonk one review decides, and each of them is taken over as one. */
+function requireOneApproval({ policy: { kReview } }: Replica): void {
+  if (kReview === 1) return
+  throw new GonkError('NOT_ALLOWED', `${kReview} owners must accept each change, and one imports`, {
+    hint: 'set it to one, import, and set it back: `gonk-node policy set DATASET --reviews 1`',
+  })
 }
 
 async function importFolder(

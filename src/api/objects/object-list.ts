@@ -2,7 +2,6 @@
 import { GonkError } from '../../core/errors.ts'
 import { type Operation, type Proposal, SCHEMA_MEDIA_TYPE } from '../../core/event.ts'
 import { compareBytes, hexOf, type ObjectId, type VersionId } from '../../core/ids.ts'
-import { objectRowOf } from '../../core/objects.ts'
 import type { NameClaim } from '../../core/state.ts'
 import { throwIfAborted } from '../../files/concurrent.ts'
 import type { DatasetLog } from '../../log/dataset-log.ts'
@@ -76,11 +75,11 @@ async function listByName(
 async function infosOf(replica: Replica, claims: readonly NameClaim[]): Promise<ObjectInfo[]> {
   const { log } = replica
   const [rows, owned] = await Promise.all([
-    log.versions(claims.map((claim) => claim.object)),
+    log.objectRows(claims.map((claim) => claim.object)),
     log.names.owned(claims),
   ])
-  const infos = claims.map(async (claim, i) => {
-    const row = objectRowOf(claim.object, rows[i] ?? [])
+  const infos = rows.map(async (row, i) => {
+    const claim = claims[i] as NameClaim
     return objectInfoOf(row, owned[i]?.object !== claim.object, await originalOf(log, row))
   })
   return Promise.all(infos)

@@ -1,7 +1,6 @@
 // Objects: one of them by name or id, and what lists show of it.
 import type { FileValue, Operation, Proposal } from '../../core/event.ts'
 import type { ObjectId, VersionId } from '../../core/ids.ts'
-import { objectRowOf } from '../../core/objects.ts'
 import type { ObjectRow, Version } from '../../core/state.ts'
 import { objectOf } from '../../core/touched.ts'
 import { sha256 } from '../../crypto.ts'
@@ -40,8 +39,8 @@ export async function objectsMatching(log: DatasetLog, ref: string): Promise<Obj
 
 /** An object nothing of which is accepted has no versions. */
 export async function rowOf(log: DatasetLog, id: ObjectId): Promise<ObjectRow> {
-  const [versions] = await log.versions([id])
-  return objectRowOf(id, versions ?? [])
+  const [row] = await log.objectRows([id])
+  return row as ObjectRow
 }
 
 /** One object with its status and mark looked up. */

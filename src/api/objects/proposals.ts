@@ -17,11 +17,13 @@ import { Batch, proposeAll, requireOwner } from './proposing.ts'
 import type {
   AddRequest,
   AddResult,
+  Approvals,
   ObjectInfo,
   ProgressOptions,
   Removed,
 } from '../../contract/api.ts'
 import { headsOf, ProposalReader } from './versions.ts'
+import { allOf, furthestOf, pending as undecided, standingOf } from '../review/signed.ts'
 import { acceptWaiting, isSame } from './waiting.ts'
 
 export interface AddOptions extends ProgressOptions {
@@ -71,12 +73,16 @@ async function addFiles(
   }
   let batch = new Batch()
   let contents: CID[] = []
+  const lacking: { approvals?: Approvals }[] = []
   const flush = async () => {
     const proposals = await proposeAll(context, replica, batch.operations, { contents, accept })
+    const made = allOf(proposals)
+    const standing = accept ? await standingOf(context, replica, made) : undecided
+    lacking.push(standing)
     for (const proposal of proposals) {
       result.events.push(textOfEventId(proposal.id))
       for (const index of proposal.operations.keys()) {
-        tell(proposedInfo(proposal, index, accept ? 'accepted' : 'pending'))
+        tell(proposedInfo(proposal, index, standing.statusOf({ proposal: proposal.id, index })))
       }
     }
     batch = new Batch()
@@ -109,10 +115,10 @@ async function addFiles(
     contents.push(file.cid)
   }
   await flush()
-  const accepted = await acceptWaiting(context, reader, waiting)
-  result.events.push(...accepted.events)
-  for (const info of accepted.objects) tell(info)
-  return result
+  const { events, objects, ...standing } = await acceptWaiting(context, reader, waiting)
+  result.events.push(...events)
+  for (const info of objects) tell(info)
+  return { ...result, ...furthestOf([...lacking, standing]) }
 }
 
 /** Proposes the deletion of objects, by name or id prefix. Throws NOT_FOUND, AMBIGUOUS. */

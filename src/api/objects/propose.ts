@@ -10,6 +10,7 @@ import type { Replica } from '../../replica/replica.ts'
 import { checkMediaType, checkMeta, checkName, fileNamed } from './changes.ts'
 import { fileSize } from './content.ts'
 import type { NodeContext } from '../context.ts'
+import { allOf, standingOf } from '../review/signed.ts'
 import { resolveObject } from './objects.ts'
 import { liveObject } from './proposals.ts'
 import { proposeAll, requireOwner } from './proposing.ts'
@@ -38,7 +39,10 @@ export async function propose(
     const { contents } = resolver
     const proposals = await proposeAll(context, replica, resolved, { contents, accept })
     await context.incoming.proposed(contents)
-    return { events: proposals.map(({ id }) => textOfEventId(id)) }
+    const events = proposals.map(({ id }) => textOfEventId(id))
+    if (!accept) return { events }
+    const { approvals } = await standingOf(context, replica, allOf(proposals))
+    return { events, ...(approvals && { approvals }) }
   })
 }
 

@@ -14,6 +14,7 @@ import {
 import type { NodeContext } from '../context.ts'
 import { proposedInfo } from './objects.ts'
 import { proposeAll, requireOwner } from './proposing.ts'
+import { allOf, pending, standingOf } from '../review/signed.ts'
 import { ProposalReader } from './versions.ts'
 import { acceptWaiting, isSame } from './waiting.ts'
 import type { AddResult, ByteSource, StoredContent, UploadRequest } from '../../contract/api.ts'
@@ -57,12 +58,16 @@ export async function upload(
       return { ...skipped, ...(await acceptWaiting(context, reader, [known])), skipped: 0 }
     }
     const proposals = await proposeAll(context, replica, [operation], { contents: [cid], accept })
-    const status = accept ? 'accepted' : 'pending'
+    const made = allOf(proposals)
+    const { statusOf, ...standing } = accept ? await standingOf(context, replica, made) : pending
     return {
       events: proposals.map(({ id }) => textOfEventId(id)),
-      objects: proposals.map((proposal) => proposedInfo(proposal, 0, status)),
+      objects: proposals.map((one) =>
+        proposedInfo(one, 0, statusOf({ proposal: one.id, index: 0 })),
+      ),
       skipped: 0,
       warnings: [],
+      ...standing,
     }
   })
 }

@@ -4,7 +4,9 @@ import { type EventId, hexOf, textOfEventId, type VersionId, versionKey } from '
 import type { AddResult } from '../../contract/api.ts'
 import type { NodeContext } from '../context.ts'
 import { proposedInfo } from './objects.ts'
+import { approvalRuns, othersOf } from '../review/approvals.ts'
 import { inReviews, type Run, type Selected, signReview } from '../review/review-batch.ts'
+import { standingOf } from '../review/signed.ts'
 import { type ProposalReader, valueOf } from './versions.ts'
 
 /** Whether to accept what waits is to accept the file that would be proposed now. */
@@ -32,15 +34,15 @@ function placeOf(operation: Operation): string {
 }
 
 /**
- * Signs an acceptance of files that this node has proposed, whose content is here. Throws NOT_OWNER,
- * ALREADY_DECIDED.
+ * Signs an acceptance of files that this node has proposed, whose content is here, save what the same
+ * key has accepted already. Throws NOT_OWNER, ALREADY_DECIDED.
  */
 export async function acceptWaiting(
   context: NodeContext,
   reader: ProposalReader,
   versions: readonly VersionId[],
-): Promise<Pick<AddResult, 'events' | 'objects'>> {
-  const result = { events: [] as string[], objects: [] as AddResult['objects'][number][] }
+): Promise<Pick<AddResult, 'events' | 'objects' | 'approvals'>> {
+  const { replica } = reader
   const indexes = new Map<EventId, number[]>()
   for (const { proposal, index } of versions) {
     const known = indexes.get(proposal)
@@ -50,16 +52,43 @@ export async function acceptWaiting(
   async function* selected(): AsyncGenerator<Selected> {
     for (const [id, all] of indexes) {
       const proposal = (await reader.read(id))?.proposal
-      if (proposal === undefined) continue
-      yield { proposal, runs: runsOf(all) }
-      result.events.push(textOfEventId(id))
-      result.objects.push(...all.map((index) => proposedInfo(proposal, index, 'accepted')))
+      const row = await replica.log.proposal(id)
+      if (proposal === undefined || row === undefined) continue
+      const runs = await approvalRuns(
+        replica,
+        { id, row, runs: runsOf(all) },
+        context.signer.publicKey,
+      )
+      const rest = othersOf(runs)
+      if (rest.length > 0) yield { proposal, runs: rest }
     }
   }
   for await (const batch of inReviews(selected())) {
-    await signReview(context, reader.replica, batch, { verdict: 'accept' })
+    await signReview(context, replica, batch, { verdict: 'accept' })
   }
-  return result
+  return waitingInfos(context, reader, indexes)
+}
+
+async function waitingInfos(
+  context: NodeContext,
+  reader: ProposalReader,
+  indexes: ReadonlyMap<EventId, readonly number[]>,
+): Promise<Pick<AddResult, 'events' | 'objects' | 'approvals'>> {
+  const versions = [...indexes].flatMap(([proposal, all]) =>
+    all.map((index): VersionId => ({ proposal, index })),
+  )
+  const { statusOf, ...standing } = await standingOf(context, reader.replica, versions)
+  const events: string[] = []
+  const objects: AddResult['objects'][number][] = []
+  for (const [id, all] of indexes) {
+    const proposal = (await reader.read(id))?.proposal
+    if (proposal === undefined) continue
+    events.push(textOfEventId(id))
+    for (const index of all) {
+      objects.push(proposedInfo(proposal, index, statusOf({ proposal: id, index })))
+    }
+  }
+  return { events, objects, ...standing }
 }
 
 function runsOf(indexes: readonly number[]): Run[] {

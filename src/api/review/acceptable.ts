@@ -4,7 +4,6 @@ import { CID } from 'multiformats/cid'
 import { type ErrorCode, errorCodes, GonkError } from '../../core/errors.ts'
 import { type FileValue, type Operation, SCHEMA_MEDIA_TYPE, type Value } from '../../core/event.ts'
 import { hexOf, type VersionId, type VersionKey, versionKey } from '../../core/ids.ts'
-import { objectRowOf } from '../../core/objects.ts'
 import type { ObjectRow, Version } from '../../core/state.ts'
 import type { CheckOptions } from '../../ports.ts'
 import type { WantedContent } from '../../replica/file-keeper.ts'
@@ -196,9 +195,9 @@ async function findStale(
   }
   const fallen: VersionKey[] = []
   const look = async (some: readonly Based[]) => {
-    const versions = await replica.log.versions(some.map(({ operation }) => operation.object))
+    const rows = await replica.log.objectRows(some.map(({ operation }) => operation.object))
     for (const [i, { key, operation }] of some.entries()) {
-      const row = objectRowOf(operation.object, versions[i] ?? [])
+      const row = rows[i] as ObjectRow
       if (found.has(key) || !isStale(row, operation, accepted)) continue
       accepted.delete(key)
       found.set(key, { outcome: 'stale', code: 'STALE_BASE', what: STALE })

@@ -1,25 +1,21 @@
 // Many decisions in one call: everything that can be signed is, and of every operation it is said what
 // became of it. Whoever asks again gets the same answer.
-import { CID } from 'multiformats/cid'
 import { GonkError } from '../../core/errors.ts'
 import type { Proposal } from '../../core/event.ts'
 import {
   type EventId,
-  objectIdOf,
   textOfEventId,
   type VersionId,
   type VersionKey,
   versionKey,
 } from '../../core/ids.ts'
-import { objectRowOf } from '../../core/objects.ts'
-import type { Version } from '../../core/state.ts'
-import { sha256 } from '../../crypto.ts'
 import { throwIfAborted } from '../../files/concurrent.ts'
 import type { ProposalRow } from '../../log/rows.ts'
 import type { AbortOptions, CheckOptions } from '../../ports.ts'
 import type { Replica } from '../../replica/replica.ts'
 import { runsUnion } from '../../replica/runs.ts'
 import type {
+  Approvals,
   CheckResult,
   Decided,
   DecideRequest,
@@ -28,6 +24,8 @@ import type {
 } from '../../contract/api.ts'
 import { type Obstacles, obstaclesTo, requireCurrent } from './acceptable.ts'
 import { answerOnce } from './answers.ts'
+import { approvalRuns, approvalsText, othersOf } from './approvals.ts'
+import { findChanged, type Outcomes, type Seen } from './changed.ts'
 import { checksOfRequest } from '../annotations/conformity.ts'
 import type { NodeContext } from '../context.ts'
 import {
@@ -35,6 +33,7 @@ import {
   isIn,
   openRuns,
   operationsOf,
+  readProposal,
   requireReviewer,
   type Run,
   type Saying,
@@ -47,8 +46,6 @@ import { OPERATIONS_AT_ONCE, selectedItems, tooMany } from './selections.ts'
 import { versionText } from '../text.ts'
 
 type Decision = DecisionRequest['decisions'][number]
-type Seen = NonNullable<NonNullable<Decision['items']>[number]['seen']>
-type Outcomes = Map<VersionKey, Omit<ItemOutcome, 'item'>>
 
 /** All that is to be said with one verdict and one reason. */
 interface Group {
@@ -86,7 +83,7 @@ export async function decide(
     const events: string[] = []
     await findChanged(replica, plan, outcomes, options)
     for (const group of plan.groups) {
-      for await (const batch of inReviews(openOf(replica, group, outcomes, options))) {
+      for await (const batch of inReviews(openOf(context, replica, group, outcomes, options))) {
         events.push(...(await decideBatch(context, replica, batch, group.saying, outcomes, checks)))
       }
     }
@@ -114,7 +111,7 @@ export async function checkDecisions(
   let events = 0
   await findChanged(replica, plan, outcomes, options)
   for (const group of plan.groups) {
-    for await (const batch of inReviews(openOf(replica, group, outcomes, options))) {
+    for await (const batch of inReviews(openOf(context, replica, group, outcomes, options))) {
       const isAccept = group.saying.verdict === 'accept'
       const obstacles: Obstacles = isAccept
         ? await obstaclesTo(context, replica, batch, { ...checks, accepted })
@@ -122,7 +119,8 @@ export async function checkDecisions(
       note(obstacles, outcomes)
       for await (const part of inReviews(without(batch, isIn(obstacles)))) {
         events++
-        noteDecided(part, outcomes)
+        if (isAccept) await noteSaid(context, replica, part, 'ifAccepted', outcomes)
+        else noteDecided(part, outcomes)
         if (isAccept) for (const { id } of operationsOf(part)) accepted.add(versionKey(id))
       }
     }
@@ -206,77 +204,13 @@ async function runsAsked(
   return asked
 }
 
-// ---------------------------------------------------------------- what has changed
-
-/** Of what was shown with its content or current version: whether these are the same still. */
-async function findChanged(
-  replica: Replica,
-  { seen, order }: Plan,
-  outcomes: Outcomes,
-  { signal }: AbortOptions,
-): Promise<void> {
-  const byProposal = new Map<EventId, VersionId[]>()
-  for (const version of order) {
-    if (!seen.has(versionKey(version))) continue
-    const list = byProposal.get(version.proposal)
-    if (list) list.push(version)
-    else byProposal.set(version.proposal, [version])
-  }
-  for (const [id, versions] of byProposal) {
-    throwIfAborted(signal)
-    const proposal = await readProposal(replica, id)
-    const heads = await headsOf(replica, proposal, versions)
-    for (const [i, version] of versions.entries()) {
-      const was = seen.get(versionKey(version)) as Seen
-      const what = differenceOf(was, contentOf(proposal, version), heads[i])
-      if (what !== undefined) outcomes.set(versionKey(version), { outcome: 'changed', what })
-    }
-  }
-}
-
-/** What was not shown is not compared; an empty text says that there was none. */
-function differenceOf(
-  was: Seen,
-  content: string | undefined,
-  head: string | undefined,
-): string | undefined {
-  if (was.content !== undefined && was.content !== (content ?? '')) {
-    return `its content is ${content ?? 'in the event'}`
-  }
-  if (was.head === undefined || was.head === (head ?? '')) return undefined
-  return head === undefined ? 'its object has no current version' : `the current version is ${head}`
-}
-
-function contentOf({ operations }: Proposal, { index }: VersionId): string | undefined {
-  const operation = operations[index]
-  const content = operation && 'value' in operation ? operation.value.content : undefined
-  return content && CID.decode(content).toString()
-}
-
-/** The current versions of the objects that some operations are on, as texts. */
-async function headsOf(
-  replica: Replica,
-  { operations }: Proposal,
-  versions: readonly VersionId[],
-): Promise<(string | undefined)[]> {
-  const objects = versions.map((version) => {
-    const operation = operations[version.index]
-    return operation && 'object' in operation ? operation.object : objectIdOf(version, sha256)
-  })
-  const lists = await replica.log.versions(objects)
-  return objects.map((object, i) => {
-    const row = objectRowOf(object, lists[i] ?? [])
-    const [head] = row.heads
-    return head === undefined ? undefined : versionText((row.versions[head] as Version).id)
-  })
-}
-
 // ---------------------------------------------------------------- deciding
 
 /** What of a group is open and unchanged, by arrival: bases mostly come before what builds on them. */
 async function* openOf(
+  context: NodeContext,
   replica: Replica,
-  { proposals }: Group,
+  { proposals, saying }: Group,
   outcomes: Outcomes,
   { signal }: AbortOptions,
 ): AsyncGenerator<Selected> {
@@ -288,24 +222,36 @@ async function* openOf(
     const proposal = await readProposal(replica, id)
     const whole = [{ proposal, runs: proposals.get(id) ?? [] }]
     const [selected] = without(whole, isIn(outcomes))
-    const [open] = await stillOpen(replica, selected === undefined ? [] : [selected], outcomes)
+    const some = selected === undefined ? [] : [selected]
+    const [open] = await stillOpen(context, replica, some, saying, outcomes)
     if (open !== undefined) yield open
   }
 }
 
-/** Notes what is decided. @returns the rest */
+/** Notes what is decided, and what whoever asks has accepted already. @returns the rest */
 async function stillOpen(
+  { signer }: NodeContext,
   replica: Replica,
   batch: readonly Selected[],
+  { verdict }: Saying,
   outcomes: Outcomes,
 ): Promise<Selected[]> {
   const rows = await replica.log.proposals(batch.map(({ proposal }) => proposal.id))
-  return batch.flatMap(({ proposal, runs }, i) => {
+  const open: Selected[] = []
+  for (const [i, { proposal, runs }] of batch.entries()) {
     const row = rows[i] as ProposalRow
     noteAlready(proposal, row, runs, outcomes)
-    const open = openRuns(row, runs)
-    return open.length > 0 ? [{ proposal, runs: open }] : []
-  })
+    let rest = openRuns(row, runs)
+    if (verdict === 'accept') {
+      const known = await approvalRuns(replica, { id: proposal.id, row, runs }, signer.publicKey)
+      for (const { run, approvals, isMine } of known) {
+        if (isMine) noteApproved('alreadyApproved', proposal, run, approvals, outcomes)
+      }
+      rest = othersOf(known)
+    }
+    if (rest.length > 0) open.push({ proposal, runs: rest })
+  }
+  return open
 }
 
 function noteAlready(
@@ -324,12 +270,6 @@ function noteAlready(
       }
     }
   }
-}
-
-async function readProposal(replica: Replica, id: EventId): Promise<Proposal> {
-  const proposal = await replica.proposal(id)
-  if (proposal !== undefined) return proposal
-  throw new GonkError('NOT_FOUND', `no proposal ${textOfEventId(id)}`)
 }
 
 /** Signs what nothing stands in the way of. @returns ids of the events */
@@ -351,7 +291,7 @@ async function decideBatch(
     } catch (error) {
       if (!isOvertaken(error) || tries === TRIES_MAX) throw error
     }
-    open = await stillOpen(replica, without(open, isIn(outcomes)), outcomes)
+    open = await stillOpen(context, replica, without(open, isIn(outcomes)), saying, outcomes)
   }
   return events
 
@@ -365,7 +305,7 @@ async function decideBatch(
     for await (const part of inReviews(rest)) {
       const check = isAccept ? () => requireCurrent(replica, part, { accepted }) : undefined
       events.push(await signReview(context, replica, part, saying, check))
-      noteDecided(part, outcomes)
+      await noteSaid(context, replica, part, 'approvals', outcomes)
     }
     note(obstacles, outcomes)
   }
@@ -387,6 +327,38 @@ function note(obstacles: Obstacles, outcomes: Outcomes): void {
 
 function noteDecided(batch: readonly Selected[], outcomes: Outcomes): void {
   for (const { id } of operationsOf(batch)) outcomes.set(versionKey(id), { outcome: 'decided' })
+}
+
+/** What is decided of a batch that was accepted or is about to be, and what waits for more owners. */
+async function noteSaid(
+  { signer }: NodeContext,
+  replica: Replica,
+  batch: readonly Selected[],
+  when: 'approvals' | 'ifAccepted',
+  outcomes: Outcomes,
+): Promise<void> {
+  noteDecided(batch, outcomes)
+  const rows = await replica.log.proposals(batch.map(({ proposal }) => proposal.id))
+  for (const [i, { proposal, runs }] of batch.entries()) {
+    const about = { id: proposal.id, row: rows[i] as ProposalRow, runs }
+    for (const { run, [when]: approvals } of await approvalRuns(replica, about, signer.publicKey)) {
+      if (approvals.have >= approvals.needed) continue
+      noteApproved('approved', proposal, run, approvals, outcomes)
+    }
+  }
+}
+
+function noteApproved(
+  outcome: 'approved' | 'alreadyApproved',
+  { id }: Proposal,
+  [from, to]: Run,
+  approvals: Approvals,
+  outcomes: Outcomes,
+): void {
+  const what = approvalsText(approvals)
+  for (let index = from; index <= to; index++) {
+    outcomes.set(versionKey({ proposal: id, index }), { outcome, what, approvals })
+  }
 }
 
 function resultsOf({ order }: Plan, outcomes: Outcomes): ItemOutcome[] {

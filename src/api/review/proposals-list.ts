@@ -49,7 +49,7 @@ export async function listProposals(
     found.push([id, row])
     bytes += row.sizeBytes
   }
-  const proposals = await entriesOf(log, found)
+  const proposals = await entriesOf(replica, found)
   return { proposals, ...(next !== undefined && { next: String(next) }) }
 }
 
@@ -96,13 +96,14 @@ async function* rowsOf(log: DatasetLog, ids: AsyncIterable<EventId>): AsyncItera
   yield* await read()
 }
 
-async function entriesOf(log: DatasetLog, found: readonly Found[]): Promise<ProposalEntry[]> {
+async function entriesOf(replica: Replica, found: readonly Found[]): Promise<ProposalEntry[]> {
+  const { log } = replica
   const entries: ProposalEntry[] = []
   for (const [id, row] of found) {
     const [proposal] = await readProposals(log, [id])
     if (proposal === undefined) continue
     const reasons = row.named ? await reasonsFor(log, id) : []
-    entries.push({ ...(await entryOf(log, proposal, row)), reasons })
+    entries.push({ ...(await entryOf(replica, proposal, row)), reasons })
   }
   return entries
 }

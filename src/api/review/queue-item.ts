@@ -17,12 +17,12 @@ import {
   type VersionKey,
   versionKey,
 } from '../../core/ids.ts'
-import { objectRowOf } from '../../core/objects.ts'
 import type { Decision, NameClaim, ObjectRow, Version } from '../../core/state.ts'
 import { sha256 } from '../../crypto.ts'
 import type { Replica } from '../../replica/replica.ts'
 import type { Conformity, QueueItem } from '../../contract/api.ts'
 import { isStale, nameProblemOf, obstacleOf, STALE } from './acceptable.ts'
+import { approvalsOfAll, type ApprovalRun, approvalsText } from './approvals.ts'
 import type { NodeContext } from '../context.ts'
 import { isJudged, judge } from './judge.ts'
 import { kindOf } from './queue-walk.ts'
@@ -68,19 +68,23 @@ export async function queueItems(
     ),
     conformitiesOf(context, replica, found),
   ])
-  const [here, conflicts, originals, owners] = await Promise.all([
+  const { publicKey } = context.signer
+  const ids = found.map(({ id }) => id)
+  const [approved, here, conflicts, originals, owners] = await Promise.all([
+    approvalsOfAll(replica, ids, publicKey),
     areHere(context, found),
     conflictsOf(replica, found, objects, rows),
     originalsOf(replica, found, objects),
     ownersAmong(replica, found),
   ])
-  const isReviewer = replica.tenureOf(context.signer.publicKey) !== undefined
+  const isReviewer = replica.tenureOf(publicKey) !== undefined
   return found.map((one, i): QueueItem => {
     const row = rows[i] as ObjectRow
     const duplicateOf = originals[i]
     const validity = conformities.get(versionKey(one.id)) ?? noJudgement(one.operation)
     const facts = { here: here[i] === true, stale: isWaitingStale(one, row), validity }
-    const obstacle = whyNot(one, facts, isReviewer)
+    const { approvals } = approved[i] ?? {}
+    const obstacle = whyNot(one, facts, isReviewer) ?? whyNotAgain(approved[i])
     return {
       ...partsOf(one, objects[i] as ObjectId, row),
       ...sidesOf(one, row, versions),
@@ -88,6 +92,7 @@ export async function queueItems(
       wouldConflict: conflicts[i] === true,
       author: authorOf(one, owners),
       ...(duplicateOf !== undefined && { duplicateOf }),
+      ...(approvals && { approvals }),
       canAccept: obstacle === undefined,
       ...(obstacle !== undefined && { why: obstacle }),
     }
@@ -136,6 +141,11 @@ function whyNot(
   if (!here) return 'NOT_HERE: its content is not on this node'
   const obstacle = validity.status === 'invalid' ? obstacleOf(validity) : undefined
   return obstacle && `${obstacle.code}: it ${obstacle.what}`
+}
+
+function whyNotAgain(approved: ApprovalRun | undefined): string | undefined {
+  if (approved?.isMine !== true) return undefined
+  return `ALREADY_APPROVED: you have accepted it; ${approvalsText(approved.approvals)}`
 }
 
 function authorOf(
@@ -204,8 +214,7 @@ function aboutOf({ targets, schema }: AnnotationValue, versions: ReadonlyMap<Ver
 // ---------------------------------------------------------------- looked up for all of a page
 
 async function rowsOf(replica: Replica, objects: readonly ObjectId[]): Promise<ObjectRow[]> {
-  const versions = await replica.log.versions(objects)
-  return objects.map((id, i) => objectRowOf(id, versions[i] ?? []))
+  return replica.log.objectRows(objects)
 }
 
 const contentOf = ({ operation }: FoundOperation): Uint8Array | undefined =>

@@ -38,6 +38,13 @@ export function requireReviewer(
   if (isLong) throw new GonkError('TOO_LARGE', `a reason has at most ${limits.textBytesMax} bytes`)
 }
 
+/** Throws NOT_FOUND, also for one that is damaged. */
+export async function readProposal(replica: Replica, id: EventId): Promise<Proposal> {
+  const proposal = await replica.proposal(id)
+  if (proposal !== undefined) return proposal
+  throw new GonkError('NOT_FOUND', `no proposal ${textOfEventId(id)}`)
+}
+
 /** What of some operations is undecided. */
 export function openRuns(row: ProposalRow, runs: readonly Run[]): Run[] {
   const open = row.decisions.filter(({ status }) => status === 'pending')

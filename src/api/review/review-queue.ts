@@ -9,6 +9,7 @@ import type { ProposalRow } from '../../log/rows.ts'
 import type { AbortOptions } from '../../ports.ts'
 import type { Replica } from '../../replica/replica.ts'
 import { runsUnion } from '../../replica/runs.ts'
+import { approvalRuns, furthest } from './approvals.ts'
 import type { NodeContext } from '../context.ts'
 import { isJudged, judge } from './judge.ts'
 import { readProposals, resolveEvent } from '../resolve.ts'
@@ -116,7 +117,7 @@ async function* found(
       const proposal = proposals[i]
       if (proposal === undefined) continue
       const runs = openRuns(row, [[0, row.operations - 1]])
-      yield { entry: await entryOf(log, proposal, row), selected: { proposal, runs } }
+      yield { entry: await entryOf(replica, proposal, row), selected: { proposal, runs } }
     }
   }
 }
@@ -159,18 +160,21 @@ async function* arrivalsOf(log: DatasetLog, from: number): AsyncIterable<EventId
 }
 
 export async function entryOf(
-  log: DatasetLog,
+  replica: Replica,
   proposal: Proposal,
   row: ProposalRow,
 ): Promise<ReviewEntry> {
+  const whole = { id: proposal.id, row, runs: [[0, row.operations - 1]] as const }
+  const approvals = furthest(await approvalRuns(replica, whole))
   return {
     event: textOfEventId(proposal.id),
     type: proposalTypeOf(proposal),
     author: proposal.author,
-    summary: await summaryOfProposal(log, proposal),
+    summary: await summaryOfProposal(replica.log, proposal),
     at: timeText(proposal.claimedAtMs),
     operations: row.operations,
     status: countsOf(row),
+    ...(approvals && { approvals }),
   }
 }
 

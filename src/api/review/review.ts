@@ -2,7 +2,7 @@
 // is here and verified, and that conforms.
 import { GonkError } from '../../core/errors.ts'
 import type { Proposal, ReviewItem, Verdict } from '../../core/event.ts'
-import { textOfEventId } from '../../core/ids.ts'
+import { type PublicKey, textOfEventId } from '../../core/ids.ts'
 import { throwIfAborted } from '../../files/concurrent.ts'
 import type { CatalogEntry } from '../../log/catalog.ts'
 import type { CheckOptions } from '../../ports.ts'
@@ -15,6 +15,7 @@ import {
   requireCurrent,
 } from './acceptable.ts'
 import { checksOfRequest } from '../annotations/conformity.ts'
+import { alreadyAccepted, approvalRuns, furthest, othersOf } from './approvals.ts'
 import type { NodeContext } from '../context.ts'
 import { isJudged, judge } from './judge.ts'
 import {
@@ -24,19 +25,19 @@ import {
   operationsOf,
   requireReviewer,
   runsOf,
-  runText,
   type Saying,
   type Selected,
   signReview,
 } from './review-batch.ts'
 import { byKey, findReviews, parseItems } from './review-queue.ts'
+import { noteSigned, type Signed } from './signed.ts'
 import { versionText } from '../text.ts'
 import type { ProgressOptions, ReviewRequest, ReviewResult } from '../../contract/api.ts'
 
 /**
  * Signs a verdict on the items named, or on all that wait. Fetches and verifies first what it
- * accepts. Throws NOT_OWNER, NOT_FOUND, ALREADY_DECIDED, STALE_BASE, NOT_HERE, BAD_NAME,
- * NOT_CONFORMING, BAD_SCHEMA, TOO_COSTLY, LOCKED.
+ * accepts. Throws NOT_OWNER, NOT_FOUND, ALREADY_DECIDED, ALREADY_APPROVED (others must accept it now),
+ * STALE_BASE, NOT_HERE, BAD_NAME, NOT_CONFORMING, BAD_SCHEMA, TOO_COSTLY, LOCKED.
  */
 export async function review(
   context: NodeContext,
@@ -48,29 +49,27 @@ export async function review(
   requireReviewer(context, replica, [request.reason])
   const asked = await askedFor(context, replica, request)
   // What is named must all be open before anything is signed; all that waits may be too much to hold.
+  const by = { verdict: request.verdict, key: context.signer.publicKey }
   const selected = request.all
-    ? select(replica, asked, true)
-    : await listOf(select(replica, asked, false))
-  const result = { events: [] as string[], decided: [] as string[] }
+    ? select(replica, asked, { ...by, skips: 'all' })
+    : await listOf(select(replica, asked, by))
+  const result: Signed = { events: [], decided: [], waiting: [] }
   const checked = { ...options, budget: checksOfRequest() }
   for await (const batch of inReviews(selected)) {
     throwIfAborted(options.signal)
     result.events.push(await decideBatch(context, replica, batch, request, checked))
-    for (const { proposal, runs } of batch) {
-      for (const run of runs) result.decided.push(runText(proposal.id, run))
-    }
-    options.onProgress?.({
-      what: `${request.verdict}ing`,
-      done: result.decided.length,
-      total: asked.length,
-      bytes: 0,
-    })
+    await noteSigned(context, replica, batch, result)
+    const { length: done } = [...result.decided, ...result.waiting]
+    const what = `${request.verdict}ing`
+    options.onProgress?.({ what, done, total: asked.length, bytes: 0 })
   }
-  return result
+  const { waiting, ...rest } = result
+  return waiting.length > 0 ? result : rest
 }
 
 /**
- * As {@link review}, of items that are known by their ids. Both enter `keeper.gate.shared` themselves:
+ * As {@link review}, of items that are known by their ids, without those that the key has accepted
+ * already. Both enter `keeper.gate.shared` themselves:
  * never call them from inside.
  * @param decision `allowStale`: accept also what builds on a version that is not current.
  * @returns ids of the events.
@@ -90,7 +89,8 @@ export async function decideItems(
   const { allowStale = false } = decision
   const budget = checksOfRequest()
   const events: string[] = []
-  const selected = await listOf(select(replica, decision.items, false))
+  const by = { verdict: decision.verdict, key: context.signer.publicKey, skips: 'mine' as const }
+  const selected = await listOf(select(replica, decision.items, by))
   for await (const batch of inReviews(selected)) {
     const event = decideBatch(context, replica, batch, decision, { ...options, allowStale, budget })
     events.push(await event)
@@ -147,10 +147,18 @@ async function askedFor(
   })
 }
 
+interface Selecting {
+  readonly verdict: Verdict
+  /** Of whoever decides. */
+  readonly key: PublicKey
+  /** What is left out and not refused: what is not open to the key, or only what it has accepted. */
+  readonly skips?: 'all' | 'mine'
+}
+
 async function* select(
   replica: Replica,
   asked: readonly ReviewItem[],
-  isAll: boolean,
+  { verdict, key, skips }: Selecting,
 ): AsyncGenerator<Selected> {
   for (const item of asked) {
     const row = await replica.log.proposal(item.proposal)
@@ -159,8 +167,16 @@ async function* select(
       throw new GonkError('NOT_FOUND', `no proposal ${textOfEventId(item.proposal)}`)
     }
     const runs = openRuns(row, runsOf(item, row))
-    if (runs.length > 0) yield { proposal, runs }
-    else if (!isAll) throw alreadyDecided(item.proposal)
+    if (runs.length === 0 && skips !== 'all') throw alreadyDecided(item.proposal)
+    if (verdict === 'reject') {
+      if (runs.length > 0) yield { proposal, runs }
+      continue
+    }
+    const known = await approvalRuns(replica, { id: proposal.id, row, runs }, key)
+    const rest = othersOf(known)
+    const approvals = furthest(known)
+    if (rest.length > 0) yield { proposal, runs: rest }
+    else if (approvals && skips === undefined) throw alreadyAccepted(item.proposal, approvals)
   }
 }
 

@@ -4,7 +4,7 @@ import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import { Type } from 'typebox'
 import { pathFields, type Route } from '../../contract/routes.ts'
 import type { Fields } from '../../contract/route.ts'
-import { GonkError } from '../../core/errors.ts'
+import { GonkError, quoted } from '../../core/errors.ts'
 
 export type Part = 'path' | 'query' | 'body'
 
@@ -86,16 +86,16 @@ function sentenceOf(error: ErrorObject): string {
   return field === '' ? text : `${field} ${text}`
 }
 
-/** Ajv's words, and what they leave out: the words that would do, and what a pattern is about. */
+/** Ajv's words, save where they say less than is known: the words that would do, what a pattern is. */
 function textOf({ keyword, message = 'is wrong', params, parentSchema }: ErrorObject): string {
   if (keyword === 'enum')
     return `must be one of ${(params['allowedValues'] as string[]).join(', ')}`
   const about: unknown = parentSchema?.['description']
-  return keyword === 'pattern' && typeof about === 'string' ? `${message} (${about})` : message
+  return keyword === 'pattern' && typeof about === 'string' ? `is wrong: ${about}` : message
 }
 
 function unknownField(name: string): GonkError {
-  return new GonkError('USAGE', `there is no field ${name.slice(0, 100)}`, {
+  return new GonkError('USAGE', `there is no field ${quoted(name)}`, {
     hint: 'correct the fields of the request; /docs lists those there are',
   })
 }

@@ -1,7 +1,7 @@
 // The events of a Gonk record keeper: JSON text of strangers → typed events, or a reason.
 import { type Static, type TSchema, Type } from 'typebox'
 import { Compile } from 'typebox/compile'
-import { GonkError } from '../../core/errors.ts'
+import { GonkError, quoted } from '../../core/errors.ts'
 
 /** Gonk bounds authors only; the largest event is an annotation of very many objects. */
 export const EVENT_BYTES_MAX = 256 * 1024
@@ -84,7 +84,10 @@ export function parseEvent(
   }
   const { type, next } = value as Record<string, unknown>
   const checker = typeof type === 'string' ? checkers.get(type) : undefined
-  if (checker === undefined) return broken(`${where} has the type ${JSON.stringify(type)}`)
+  if (checker === undefined) {
+    const what = typeof type === 'string' ? `the type "${quoted(type)}"` : 'no type'
+    return broken(`${where} has ${what}`)
+  }
   if (!checker.Check(value)) {
     const [error] = checker.Errors(value)
     return broken(`${where} (${type}) ${error?.instancePath ?? ''} ${error?.message ?? ''}`)

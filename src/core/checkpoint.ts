@@ -1,0 +1,77 @@
+// Checkpoints: whose votes count, when they suffice, and which of several goes on the chain. What is
+// here in full and who lives in which state is given.
+import type { CheckpointBody } from './event.ts'
+import type { CheckpointId, PublicKey } from './ids.ts'
+
+type Keys = ReadonlySet<PublicKey>
+
+/** More than two thirds of so many voters. */
+export function quorumOf(voters: number): number {
+  return Math.floor((2 * voters) / 3) + 1
+}
+
+/**
+ * Whose votes count: keys that live before the checkpoint and stay; where nobody stays, all that live
+ * after it. Who is removed or has left in it does not hold it up.
+ */
+export function votersOf(before: Keys, after: Keys): Keys {
+  const staying = [...before].filter((key) => after.has(key))
+  return staying.length > 0 ? new Set(staying) : after
+}
+
+export interface Tally {
+  readonly voters: Keys
+  readonly needed: number
+  readonly isFinal: boolean
+}
+
+/**
+ * @param before keys that live in the state of the checkpoint before, at height 0 the founders.
+ * @param after keys that live in the state of this one.
+ * @param votes keys that voted for it, whatever layer A says of the events that carry the votes.
+ */
+export function tallyOf(before: Keys, after: Keys, votes: Keys): Tally {
+  const voters = votersOf(before, after)
+  const needed = quorumOf(voters.size)
+  return { voters, needed, isFinal: countIn(voters, votes) >= needed }
+}
+
+export interface Candidate {
+  readonly id: CheckpointId
+  readonly votes: Keys
+}
+
+/** Of several that are final and complete, the one that goes on: most votes by `before`, then id. */
+export function bestOf<T extends Candidate>(candidates: readonly T[], before: Keys): T | undefined {
+  const [best] = candidates.toSorted(
+    (a, b) => countIn(before, b.votes) - countIn(before, a.votes) || (a.id < b.id ? -1 : 1),
+  )
+  return best
+}
+
+/**
+ * The checkpoints that lead to an anchor, itself included, from height 1 on.
+ * @returns undefined while the body of one of them is not known, or where their heights do not fit.
+ */
+export async function pathTo(
+  anchor: CheckpointId,
+  bodyOf: (id: CheckpointId) => Promise<CheckpointBody | undefined>,
+): Promise<readonly CheckpointId[] | undefined> {
+  const path: CheckpointId[] = []
+  let height: number | undefined
+  for (let id: CheckpointId | undefined = anchor; id !== undefined;) {
+    const body: CheckpointBody | undefined = await bodyOf(id)
+    if (body === undefined) return undefined
+    if (height !== undefined && body.height !== height - 1) return undefined
+    height = body.height
+    path.push(id)
+    id = body.previous
+  }
+  return path.reverse()
+}
+
+function countIn(keys: Keys, votes: Keys): number {
+  let count = 0
+  for (const key of votes) if (keys.has(key)) count++
+  return count
+}

@@ -1,0 +1,86 @@
+// Ends inbound gossip streams on which somebody announces a longer message than may be: gossipsub stops
+// reading such a stream and leaves it open, and whatever else is sent on it would come in for nothing.
+import type { Connection, Stream, StreamMessageEvent } from '@libp2p/interface'
+
+type Chunk = StreamMessageEvent['data']
+type Handler = (stream: Stream, connection: Connection) => unknown
+
+export interface FramesOptions {
+  /** Of one message. */
+  readonly bytesMax: number
+  readonly onTooLong: (peer: string, bytes: number) => void
+}
+
+/** Length prefixes of more bytes are longer than any message. */
+const PREFIX_BYTES_MAX = 5
+
+/** Messages with their lengths in front, in whatever pieces they come. */
+export class Frames {
+  readonly #bytesMax: number
+  /** Of the message at hand. */
+  #left = 0
+  #prefix = 0
+  #prefixBytes = 0
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax
+  }
+
+  /** @returns the length of a message that is too long, once one is announced. */
+  tooLong(chunk: Chunk): number | undefined {
+    for (let at = 0; at < chunk.byteLength;) {
+      if (this.#left > 0) {
+        const skipped = Math.min(this.#left, chunk.byteLength - at)
+        this.#left -= skipped
+        at += skipped
+        continue
+      }
+      const byte = chunk instanceof Uint8Array ? (chunk[at] as number) : chunk.get(at)
+      at++
+      this.#prefix += (byte & 0x7f) * 2 ** (7 * this.#prefixBytes++)
+      const isEnd = byte < 0x80
+      const isTooLong = this.#prefix > this.#bytesMax
+      if (isTooLong || (!isEnd && this.#prefixBytes === PREFIX_BYTES_MAX)) return this.#prefix
+      if (!isEnd) continue
+      this.#left = this.#prefix
+      this.#prefix = 0
+      this.#prefixBytes = 0
+    }
+    return undefined
+  }
+}
+
+/** The components of a service whose inbound streams carry messages with their lengths in front. */
+export function withFrames<T extends { readonly registrar: object }>(
+  components: T,
+  { bytesMax, onTooLong }: FramesOptions,
+): T {
+  const watched = (handler: Handler): Handler => {
+    return (stream, connection) => {
+      // Whoever reads it listens from now on: both hear the same.
+      const handled = handler(stream, connection)
+      const frames = new Frames(bytesMax)
+      stream.addEventListener('message', ({ data }) => {
+        const length = frames.tooLong(data)
+        if (length === undefined || stream.status !== 'open') return
+        stream.abort(new Error('a message is too long'))
+        onTooLong(connection.remotePeer.toString(), length)
+      })
+      return handled
+    }
+  }
+  const registrar = new Proxy(components.registrar, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name, target)
+      if (typeof value !== 'function') return value
+      const method = value as (...args: unknown[]) => unknown
+      if (name !== 'handle') return method.bind(target)
+      return (protocol: unknown, handler: Handler, ...rest: unknown[]) =>
+        method.call(target, protocol, watched(handler), ...rest)
+    },
+  })
+  return new Proxy(components, {
+    get: (target, name) =>
+      name === 'registrar' ? registrar : (Reflect.get(target, name, target) as unknown),
+  })
+}

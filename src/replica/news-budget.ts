@@ -1,0 +1,24 @@
+// How many proposals a node looks at that peers tell of without being asked. To verify them costs more
+// than to make them; what is left out here comes when sets are compared, as far as there is room.
+import type { PeerId } from '../ports.ts'
+import { Rate } from './rate.ts'
+
+/** Of one peer, and of all: a proposal may hold thousands of operations. */
+const EACH = { perSecond: 50, burst: 200 }
+const ALL = { perSecond: 200, burst: 800 }
+/** Peers remembered; the one longest silent is forgotten first. */
+const PEERS_MAX = 1_024
+
+export class NewsBudget {
+  readonly #all = new Rate(ALL)
+  readonly #peers = new Map<PeerId, Rate>()
+
+  take(peer: PeerId, nowMs: number): boolean {
+    const rate = this.#peers.get(peer) ?? new Rate(EACH)
+    this.#peers.delete(peer)
+    this.#peers.set(peer, rate)
+    const [longestSilent] = this.#peers.keys()
+    if (this.#peers.size > PEERS_MAX) this.#peers.delete(longestSilent as PeerId)
+    return rate.take(nowMs) && this.#all.take(nowMs)
+  }
+}
