@@ -235,6 +235,21 @@ export class TestNode {
     return this.#daemon
   }
 
+  /** Begins to start the daemon, and kills it after so many ms, wherever it is then. */
+  async startAndKill(afterMs: number, args: readonly string[] = []): Promise<void> {
+    const begun = ['--home', this.home, '--json', 'start', ...FREE_PORTS, ...args]
+    const child = this.#world.spawn(begun, {})
+    const ended = once(child, 'close')
+    await pause(afterMs)
+    child.kill('SIGKILL')
+    await ended
+  }
+
+  /** `kill -9` of its daemon, if there is one. */
+  async end(): Promise<void> {
+    await this.#daemon?.kill()
+  }
+
   /** A user made as people make them, and the API of the daemon on that user's behalf. */
   async user(name: string, role: Role = 'member'): Promise<TestUser> {
     const made = await this.json<UserWithKey>('users', 'add', name, '--role', role)
@@ -247,13 +262,19 @@ export class World {
   /** Absolute path of the directory that holds the homes; there is room for more in it. */
   readonly dir: string
   readonly #children = new Set<ChildProcess>()
+  readonly #program: string
 
-  private constructor(dir: string) {
+  private constructor(dir: string, program: string) {
     this.dir = dir
+    this.#program = program
   }
 
-  static async create(): Promise<World> {
-    return new World(await mkdtemp(join(tmpdir(), 'gonk-world-')))
+  /**
+   * @param program that its nodes run. @default the one of this repository, from its sources
+   * @param parent of the directory of the homes. @default a temporary one
+   */
+  static async create(program = launcher, parent = tmpdir()): Promise<World> {
+    return new World(await mkdtemp(join(parent, 'gonk-world-')), program)
   }
 
   node(name: string): TestNode {
@@ -266,7 +287,7 @@ export class World {
 
   spawn(args: readonly string[], env: Record<string, string>): ChildProcess {
     const { PATH = '', HOME = '' } = process.env
-    const child = spawn(process.execPath, [launcher, ...args], {
+    const child = spawn(process.execPath, [this.#program, ...args], {
       env: { PATH, HOME, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })
