@@ -78,7 +78,7 @@ async function untilWhole(node: TestNode, ref: string, name = ref): Promise<void
   await until(`${name} is as it was`, async () => (await node.api.root(ref)).root === roots[name])
 }
 
-describe('event blocks that were damaged', { timeout: 60_000 }, () => {
+describe('T48: event blocks that were damaged', { timeout: 60_000 }, () => {
   it('are noticed by verify, set aside, and fetched from a peer by their ids', async () => {
     const b = await damaged((home) => damageEvents(home, (_, index) => index % 3 === 0))
     await startWithPeer(b)
@@ -131,7 +131,7 @@ describe('event blocks that were damaged', { timeout: 60_000 }, () => {
   })
 })
 
-describe('what follows from events and was damaged', { timeout: 60_000 }, () => {
+describe('T48: what follows from events and was damaged', { timeout: 60_000 }, () => {
   /** Moves the first row of each table to another key. */
   const moveRows = (tables: readonly Table[]) => (home: string) =>
     inDatabase(home, async (db) => {
@@ -176,7 +176,7 @@ describe('what follows from events and was damaged', { timeout: 60_000 }, () => 
   })
 })
 
-describe('content that was damaged', { timeout: 60_000 }, () => {
+describe('T48: content that was damaged', { timeout: 60_000 }, () => {
   it('is named by verify and fetched again in the background', async () => {
     const b = await damaged(async (home) => {
       for (const file of (await blockFiles(home)).filter((_, i) => i % 2 === 0)) {
@@ -191,7 +191,7 @@ describe('content that was damaged', { timeout: 60_000 }, () => {
   })
 })
 
-describe('a database that LevelDB cannot open', { timeout: 60_000 }, () => {
+describe('T48: a database that LevelDB cannot open', { timeout: 60_000 }, () => {
   it('is put together again by repair, and the message says so', async () => {
     const b = await damaged(async (home) => {
       for (const file of await databaseFiles(home, /^MANIFEST/)) await writeFile(file, 'garbage')
@@ -206,7 +206,7 @@ describe('a database that LevelDB cannot open', { timeout: 60_000 }, () => {
   })
 })
 
-describe('bits flipped anywhere in the files of the database', { timeout: 60_000 }, () => {
+describe('T48: bits flipped anywhere in the files of the database', { timeout: 60_000 }, () => {
   it.each(Array.from({ length: flips }, (_, i) => i))('are made good: home %i', async (i) => {
     let where = ''
     const b = await damaged(async (home) => {

@@ -185,7 +185,7 @@ async function check(
   }
 }
 
-test(`${RUNS} random histories, each in ${ARRIVALS} arrivals, with crashes and full disks`, async () => {
+test(`T2 T3 T4 T27 T39 T49: ${RUNS} random histories, each in ${ARRIVALS} arrivals, with crashes and full disks`, async () => {
   await fc.assert(
     fc.asyncProperty(fc.integer(), fc.integer({ min: 1, max: 40 }), (seed, ownerEvents) =>
       check(seed, ownerEvents, ARRIVALS),

@@ -395,7 +395,7 @@ describe('owners who mean harm', () => {
     })
   })
 
-  test('a wrong tenure is refused with proof, one of a later version without', async () => {
+  test('T31: a wrong tenure is refused with proof, one of a later version without', async () => {
     const later = laterBlock(id, F, {
       kind: 'add',
       version: 2,
