@@ -1,11 +1,11 @@
 // The home directory of one node: its keys, its config file, and who has it open. The presence of
 // identity.json is what makes a directory a home; it is written last, in one step.
 import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto'
-import { chmod, mkdir, readFile, readdir, rm } from 'node:fs/promises'
+import { chmod, readFile, readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { base58btc } from 'multiformats/bases/base58'
 import { GonkError } from './core/errors.ts'
-import { writePrivateFile } from './private-file.ts'
+import { makePrivateFolder, writePrivateFile } from './private-file.ts'
 
 /** An opened home. The two keys are independent: one signs events, one is the libp2p identity. */
 export interface Home {
@@ -52,7 +52,7 @@ export const configFileOf = (dir: string) => join(dir, 'config.yaml')
 export async function initHome(path: string, config: string): Promise<Home> {
   const dir = resolve(path)
   return onDisk(dir, async () => {
-    await mkdir(dir, { recursive: true, mode: 0o700 })
+    await makePrivateFolder(dir)
     const entries = await readdir(dir)
     if (entries.includes('identity.json'))
       throw new GonkError('HOME_EXISTS', `${dir} is a home already`)

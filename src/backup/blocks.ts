@@ -3,6 +3,7 @@
 import { link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { CID } from 'multiformats/cid'
+import { limits } from '../core/limits.ts'
 import { blockFile, cidOfFile } from '../files/block-store.ts'
 import { mapInOrder, throwIfAborted } from '../files/concurrent.ts'
 import { matches } from '../files/dag.ts'
@@ -47,7 +48,9 @@ export async function* findBlocks(
     throwIfAborted(stop)
     const file = blockFile(cid)
     const sizeBytes = await sizeOf(join(source, file))
-    if (sizeBytes === undefined) return undefined
+    // A power cut leaves blocks cut down to nothing.
+    const isLost = sizeBytes === 0 && !matches(cid, new Uint8Array(0))
+    if (sizeBytes === undefined || isLost) return undefined
     // Another size: one of them was damaged, and the source is the one that mends itself.
     return { cid, sizeBytes, isThere: (await sizeOf(join(target, file))) === sizeBytes }
   }
@@ -72,7 +75,8 @@ export async function copyBlocks(
     const folder = dirname(to)
     if (!folders.has(folder)) folders.set(folder, onDisk(mkdir(folder, MADE), folder))
     await folders.get(folder)
-    if (isLinking) {
+    // A link is not read: it takes the place of nothing.
+    if (isLinking && (await sizeOf(to)) === undefined) {
       const linked = await linkWhole(from, to)
       if (linked !== 'cannot') return linked
       isLinking = false
@@ -156,8 +160,15 @@ async function sizeOf(file: string): Promise<number | undefined> {
   return (await stat(file).catch((error: unknown) => absentOrFailed(error, file)))?.size
 }
 
+/** What is no file, or larger than any block, is not read: it may have no end. */
 async function readIfThere(file: string): Promise<Uint8Array | undefined> {
-  return readFile(file).catch((error: unknown) => absentOrFailed(error, file))
+  try {
+    const found = await stat(file)
+    if (!found.isFile() || found.size > limits.blockBytesMax) return undefined
+    return await readFile(file)
+  } catch (error) {
+    return absentOrFailed(error, file)
+  }
 }
 
 function absentOrFailed(error: unknown, file: string): undefined {

@@ -67,7 +67,9 @@ export async function findManifest(directory: string): Promise<Manifest | undefi
   const file = manifestFileOf(resolve(directory))
   let text: string
   try {
-    if ((await stat(file)).size > MANIFEST_BYTES_MAX) throw damaged(file, 'it is too large')
+    const found = await stat(file)
+    if (!found.isFile()) throw damaged(file, 'it is no file')
+    if (found.size > MANIFEST_BYTES_MAX) throw damaged(file, 'it is too large')
     text = await readFile(file, 'utf8')
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined

@@ -1,6 +1,6 @@
 // Makes a home from a backup. Its keys come last: until then it is no home, and after a cut-off the
 // same restore begins again.
-import { chmod, copyFile, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { chmod, copyFile, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { GonkError } from '../core/errors.ts'
@@ -9,7 +9,7 @@ import { onDisk } from '../files/disk-error.ts'
 import { freeBytesOf } from '../files/disk-space.ts'
 import { type Home, newHomeIn, openHome } from '../home.ts'
 import type { AbortOptions } from '../ports.ts'
-import { syncDirectory, writePrivateFile } from '../private-file.ts'
+import { makePrivateFolder, syncDirectory, writePrivateFile } from '../private-file.ts'
 import { copyBlocks, listedBlocks, readBlock } from './blocks.ts'
 import {
   BLOCK_LIST,
@@ -104,7 +104,7 @@ export async function restoreBackup(
   const state = join(dir, manifest.state)
   await checkState(state, manifest)
   const home = resolve(path)
-  await onDisk(mkdir(home, MADE), home)
+  await onDisk(makePrivateFolder(home), home)
   const has = await prepare(home)
   await onDisk(chmod(home, 0o700), home)
   await checkRoom(home, manifest, options)
@@ -140,12 +140,16 @@ async function checkState(state: string, manifest: Manifest): Promise<void> {
 }
 
 async function isAsListed(state: string, file: ListedFile): Promise<boolean> {
-  const found = await digestOfFile(join(state, file.path)).catch((error: unknown) => {
+  const path = join(state, file.path)
+  const found = await onDisk(stat(path), path).catch((error: unknown) => {
     const cause = error instanceof GonkError ? error.cause : error
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    if (['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? ''))
+      return undefined
     throw error
   })
-  return found?.sha256 === file.sha256 && found.sizeBytes === file.sizeBytes
+  // What is no file may have no end.
+  if (found?.isFile() !== true || found.size !== file.sizeBytes) return false
+  return (await digestOfFile(path)).sha256 === file.sha256
 }
 
 /** Clears away what a restore that was cut off has left. Throws HOME_EXISTS. */

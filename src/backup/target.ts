@@ -4,7 +4,7 @@ import { mkdir, open, readdir, realpath, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve, sep } from 'node:path'
 import { GonkError } from '../core/errors.ts'
 import { diskError, onDisk } from '../files/disk-error.ts'
-import { writePrivateFile } from '../private-file.ts'
+import { makePrivateFolder, writePrivateFile } from '../private-file.ts'
 import { BLOCKS_FOLDER, findManifest, type Manifest, stateFolder } from './manifest.ts'
 
 /** There while a backup is made, and after one that was cut off. */
@@ -63,7 +63,7 @@ export async function claimTarget(
 
 async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path, MADE)
+    await makePrivateFolder(path)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code !== 'EEXIST' && code !== 'ENOTDIR') throw diskError(error, path)

@@ -1,12 +1,19 @@
 // `annotate`: one annotation from a file, or many from lines of JSON.
 import type { Command } from 'commander'
-import type { AnnotateRequest, Annotated, AnnotationInfo, NodeApi } from '../contract/api.ts'
+import type {
+  AnnotateRequest,
+  Annotated,
+  AnnotationInfo,
+  Approvals,
+  NodeApi,
+} from '../contract/api.ts'
 import { GonkError } from '../core/errors.ts'
 import { type Line, linesOf, readText } from './input.ts'
 import { printList } from './json-list.ts'
 import { countText } from './output.ts'
 import type { Session } from './session.ts'
 import { collect, datasetArgument, examples, task } from './task.ts'
+import { acceptedText } from './waiting.ts'
 
 type Item = AnnotateRequest['annotations'][number]
 
@@ -80,17 +87,21 @@ async function annotate(
 }
 
 export function annotatedText(
-  { events, annotations, skipped }: Annotated,
+  { events, annotations, skipped, approvals }: Annotated,
   accepted: boolean,
 ): string {
-  return [doneText(annotations.length - skipped, skipped, accepted), ...events].join('\n')
+  const sum = { proposed: annotations.length - skipped, skipped, approvals }
+  return [doneText(sum, accepted), ...events].join('\n')
 }
 
-function doneText(count: number, skipped: number, accepted: boolean): string {
+type Done = Pick<Sum, 'proposed' | 'skipped' | 'approvals'>
+
+function doneText({ proposed: count, skipped, approvals }: Done, accepted: boolean): string {
   const known = `${countText(skipped, 'annotation')} already there or proposed`
   if (count === 0) return `nothing new to propose: ${skipped === 0 ? 'no lines there' : known}`
-  const what = `${accepted ? 'added and accepted' : 'proposed'} ${countText(count, 'annotation')}`
-  return skipped === 0 ? what : `${what}; ${known}`
+  const what = countText(count, 'annotation')
+  const done = accepted ? acceptedText(what, approvals) : `proposed ${what}`
+  return skipped === 0 ? done : `${done}; ${known}`
 }
 
 /** Of all groups so far. */
@@ -98,6 +109,8 @@ interface Sum {
   readonly events: string[]
   proposed: number
   skipped: number
+  /** Of a group that others must accept, too. */
+  approvals: Approvals | undefined
 }
 
 interface ManyOptions {
@@ -113,7 +126,7 @@ async function annotateMany(
 ): Promise<void> {
   const { output } = session
   await session.withNode(async (api) => {
-    const sum: Sum = { events: [], proposed: 0, skipped: 0 }
+    const sum: Sum = { events: [], proposed: 0, skipped: 0, approvals: undefined }
     const pages = annotatedPages(session, api, { dataset, batch, ...options }, sum)
     if (output.json) {
       const form = { name: 'annotations', header: '', empty: '', line: () => '' }
@@ -123,7 +136,7 @@ async function annotateMany(
     }
     for await (const _ of pages);
     output.clearBar()
-    const what = doneText(sum.proposed, sum.skipped, options.accept)
+    const what = doneText(sum, options.accept)
     output.write([what, ...sum.events].join('\n'))
   })
 }
@@ -148,6 +161,7 @@ async function* annotatedPages(
     sum.events.push(...result.events)
     sum.proposed += result.annotations.length - result.skipped
     sum.skipped += result.skipped
+    sum.approvals ??= result.approvals
     done += group.length
     bytes += group.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
     session.output.onProgress({ what: 'annotating', done, total: 0, bytes })

@@ -83,7 +83,8 @@ async function restore(
     const ok = problems.length === 0
     session.output.result({ ok, at, peerId, publicKey, keys, blocks, problems }, () =>
       ok
-        ? `ok: a backup of ${at}, ${countText(blocks.count, 'block')}, ${sizeText(blocks.bytes)}`
+        ? `ok: a backup of ${at}, ${countText(blocks.count, 'block')}, ${sizeText(blocks.bytes)}, ` +
+          `${keys ? 'with' : 'without'} keys`
         : [`${countText(problems.length, 'problem')}`, ...problems.map(printable)].join('\n'),
     )
     if (!ok) throw new ExitStatus(1)

@@ -1,6 +1,6 @@
 // `checkpoint create|vote|list|trust`.
 import type { Command } from 'commander'
-import type { CheckpointInfo, Checkpoints, CheckpointVoted } from '../contract/api.ts'
+import type { CheckpointInfo, Checkpoints, CheckpointVoted, NodeApi } from '../contract/api.ts'
 import { pairs, printable, table } from './output.ts'
 import type { Session } from './session.ts'
 import { datasetArgument, examples, task } from './task.ts'
@@ -63,6 +63,7 @@ function addVotes(checkpoint: Command): void {
         session.withNode(async (api) => {
           const result = await api.createCheckpoint(dataset)
           session.output.result(result, () => votedText(dataset, result))
+          await noteOthers(session, api, dataset, result.checkpoint)
         }),
       ),
     )
@@ -97,12 +98,38 @@ function listText({ checkpoints, alarms }: Checkpoints): string {
   return [list, ...warnings].join('\n')
 }
 
-/** `2 of 3`: votes that count, and those that are needed. */
-const votesText = ({ votes, needed }: CheckpointInfo): string => `${votes.length} of ${needed}`
+/** `2 of 3`: votes that count, and those that are needed; where that is not known, all there are. */
+const votesText = ({ votes, have, needed }: CheckpointInfo): string =>
+  needed === 0 ? String(votes.length) : `${have} of ${needed}`
 
 function votedText(dataset: string, { checkpoint }: CheckpointVoted): string {
-  const { id, height, status, root } = checkpoint
-  const said = pairs({ checkpoint: id, height, root, votes: votesText(checkpoint), status })
-  if (status === 'final') return said
-  return `${said}\nothers vote with: gonk-node checkpoint vote ${printable(dataset)} ${id}`
+  const { id, height, status, root, votes, have, needed } = checkpoint
+  const said = [pairs({ checkpoint: id, height, root, votes: votesText(checkpoint), status })]
+  const idle = needed === 0 ? 0 : votes.length - have
+  if (idle > 0) {
+    const what = idle === 1 ? '1 more vote does' : `${idle} more votes do`
+    said.push(`${what} not count: those vote who own the dataset since the checkpoint before`)
+  }
+  if (status !== 'final') {
+    said.push(`others vote with: gonk-node checkpoint vote ${printable(dataset)} ${id}`)
+  }
+  return said.join('\n')
+}
+
+/** Who proposes another one beside those that wait keeps them all waiting. */
+async function noteOthers(
+  { output }: Session,
+  api: NodeApi,
+  dataset: string,
+  { id, height, status }: CheckpointInfo,
+): Promise<void> {
+  if (status === 'final') return
+  const { checkpoints } = await api.checkpoints(dataset)
+  const isOther = (one: CheckpointInfo) =>
+    one.status === 'open' && one.height === height && one.id !== id
+  const others = checkpoints.filter(isOther)
+  if (others.length === 0) return
+  const what = others.length === 1 ? 'another waits' : `${others.length} others wait`
+  const todo = 'only one becomes final; agree on one, see `gonk-node checkpoint list`'
+  output.note(`${what} for votes at height ${height}: ${todo}`)
 }

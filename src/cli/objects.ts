@@ -6,6 +6,7 @@ import { GonkError } from '../core/errors.ts'
 import { countText, errorJson, printable, sizeText } from './output.ts'
 import type { Session } from './session.ts'
 import { datasetArgument, ExitStatus, examples, positive, task } from './task.ts'
+import { acceptedText } from './waiting.ts'
 
 const PAGE_OBJECTS = 200
 /** What `listReviews` gives at once. */
@@ -144,10 +145,10 @@ function addedText(result: AddResult, accepted: boolean): string {
   const known = `${countText(result.skipped, 'file')} unchanged or already proposed`
   if (result.objects.length === 0)
     return `nothing new to propose: ${result.skipped === 0 ? 'no files there' : known}`
-  const verb = accepted ? 'added and accepted' : 'proposed'
   const what = `${countText(result.objects.length, 'object')} (${sizeText(bytes)})`
+  const done = accepted ? acceptedText(what, result.approvals) : `proposed ${what}`
   const skipped = result.skipped === 0 ? '' : `; ${known}`
-  return [`${verb} ${what}${skipped}`, ...result.events].join('\n')
+  return [`${done}${skipped}`, ...result.events].join('\n')
 }
 
 async function list(

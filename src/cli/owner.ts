@@ -113,7 +113,8 @@ function ownersText(dataset: string, { owners, waiting, forks }: Owners): string
 function forksText(forks: Owners['forks'] = []): string[] {
   return forks.map(
     ({ key, events }) =>
-      `two histories of ${key}: a restored backup, or one key on two machines\n  ${events.join('\n  ')}`,
+      `two histories of ${key}: a restored backup, or one key on two machines; both count, ` +
+      `but let only one node run with that key\n  ${events.join('\n  ')}`,
   )
 }
 

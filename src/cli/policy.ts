@@ -52,7 +52,7 @@ export function addPolicy(program: Command): void {
 function policyText(dataset: string, { kOwner, kReview, owners, waiting }: PolicyInfo): string {
   const said = pairs({
     'to accept a change': countOf(kReview),
-    'to change owners, or this': countOf(kOwner),
+    'to change owners or policy': countOf(kOwner),
     owners,
   })
   return [said, ...waitingText(dataset, waiting)].join('\n')

@@ -190,7 +190,7 @@ function rowOf(item: QueueItem): string[] {
 function whyText(item: QueueItem, why: string): string {
   const { wouldConflict, duplicateOf, validity, approvals } = item
   const notes = [
-    ...approvalNotes(approvals),
+    ...(why.startsWith('ALREADY_APPROVED') ? [] : approvalNotes(approvals)),
     validity.status === 'invalid' ? 'does not conform' : '',
     why,
     wouldConflict ? 'its name belongs to another object' : '',

@@ -7,6 +7,7 @@ import { removedText } from './objects.ts'
 import { countText, pairs, printableText, shortKey, sizeText, table } from './output.ts'
 import type { Session } from './session.ts'
 import { datasetArgument, examples, task } from './task.ts'
+import { acceptedText } from './waiting.ts'
 
 const SCHEMA_BYTES_MAX = 256 * 1024
 const PREFIX = 'schema-'
@@ -188,9 +189,9 @@ async function commonNamed(name: string) {
   })
 }
 
-function addedText({ event, schema }: SchemaAdded, accepted: boolean): string {
-  const verb = accepted ? 'added and accepted' : 'proposed'
-  return `${verb} ${nameText(schema)}\n${event}`
+function addedText({ event, schema, approvals }: SchemaAdded, accepted: boolean): string {
+  const name = nameText(schema)
+  return `${accepted ? acceptedText(name, approvals) : `proposed ${name}`}\n${event}`
 }
 
 /** Versions by those who have no say have no number. */

@@ -1,9 +1,15 @@
 // What waits for more owners, as commands print it.
 import type { Approvals, WaitingOperation } from '../contract/api.ts'
-import { printable, shortKey, table } from './output.ts'
+import { countText, printable, shortKey, table } from './output.ts'
 
 /** `1 of 2`. */
 export const approvalsText = ({ have, needed }: Approvals): string => `${have} of ${needed}`
+
+/** Of what was proposed and accepted in one go: that it is in, or how many must still accept it. */
+export function acceptedText(what: string, approvals: Approvals | undefined): string {
+  if (approvals === undefined) return `added and accepted ${what}`
+  return `approved ${what}, for more owners to accept: ${approvalsText(approvals)} approvals`
+}
 
 /** A table, and the command that agrees; nothing where nothing waits. */
 export function waitingText(dataset: string, waiting: readonly WaitingOperation[]): string[] {
@@ -21,7 +27,7 @@ export function waitingText(dataset: string, waiting: readonly WaitingOperation[
 }
 
 function whatText({ kind, key = '', name, reviews }: WaitingOperation): string {
-  if (kind === 'policy') return `${reviews} owners accept a change`
+  if (kind === 'policy') return `a change needs ${countText(reviews ?? 1, 'owner')}`
   const who = name === undefined ? key : `${key} (${name})`
   return `${kind} owner ${who}`
 }

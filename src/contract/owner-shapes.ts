@@ -149,7 +149,8 @@ export const CheckpointInfo = Type.Object({
   }),
   votes: listOf(publicKey),
   voters: Type.Integer({ minimum: 0, description: 'Owners whose votes count' }),
-  needed: Type.Integer({ minimum: 0, description: 'Votes that make it final' }),
+  needed: Type.Integer({ minimum: 0, description: 'Votes that make it final; 0: not known' }),
+  have: Type.Integer({ minimum: 0, description: 'Votes that count' }),
 })
 export type CheckpointInfo = Shape<typeof CheckpointInfo>
 

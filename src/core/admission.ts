@@ -4,8 +4,8 @@ import type { EventId } from './ids.ts'
 import { isAdd, isEndorse, isRemove, tenureCreatedBy } from './owner-graph.ts'
 import type { OwnerHeader } from './state.ts'
 
-/** Of a tenure whose add is void or lacks endorsements. */
-export const unborn: Standing = {
+/** Of a tenure whose add is void or lacks endorsements: no summary lists these, there may be any number. */
+const unborn: Standing = {
   exists: false,
   closed: false,
   removedBy: [],
@@ -39,8 +39,7 @@ export function admit(
   header: OwnerHeader,
   seen: ReadonlySet<EventId>,
 ): Admission {
-  const standing = summary.standings.get(header.tenure)
-  if (standing === undefined) throw new Error(`unknown tenure ${header.tenure}`)
+  const standing = summary.standings.get(header.tenure) ?? unborn
   if (summary.isGuarded) return 'recompute'
   if (!standing.exists || standing.closed) return 'void'
   if (standing.leavings.some((leaving) => seen.has(leaving))) return 'void'
@@ -50,8 +49,8 @@ export function admit(
 }
 
 /**
- * The summary once an admitted event is part of the set: another one only after an add or a
- * remove.
+ * The summary once an admitted event is part of the set: another one only after a remove, or an add
+ * that makes an owner.
  */
 export function summaryAfter(
   summary: AuthoritySummary,
@@ -60,7 +59,8 @@ export function summaryAfter(
 ): AuthoritySummary {
   if (isRemove(header)) return { ...summary, anyRemove: true }
   if (!isAdd(header)) return summary
-  const standing = { ...unborn, exists: verdict === 'valid' && summary.kOwner === 1 }
+  if (verdict === 'void' || summary.kOwner > 1) return summary
+  const standing = { ...unborn, exists: true }
   const standings = new Map(summary.standings).set(tenureCreatedBy(header), standing)
   return { ...summary, standings }
 }

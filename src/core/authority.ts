@@ -5,7 +5,6 @@
 // acknowledged. What is said of a tenure depends on strictly senior tenures and on its own
 // leavings, so one pass over the tenures by rank decides all of it. Work: O(events), and O(events)
 // more for every 32 removals, or 32 endorsements where more than one key has to agree.
-import { unborn } from './admission.ts'
 import { type Endorsements, endorsementsOf } from './endorsement.ts'
 import type { Genesis } from './event.ts'
 import { type FrozenPrefix, nothingFrozen } from './frozen.ts'
@@ -40,6 +39,7 @@ export interface Authority {
 }
 
 export interface AuthoritySummary extends Thresholds {
+  /** Of tenures that exist. */
   readonly standings: ReadonlyMap<TenureId, Standing>
   /** Some event removes an owner or leaves, valid or not. */
   readonly anyRemove: boolean
@@ -353,10 +353,7 @@ function standingsOf(graph: Graph, pass: Pass): Map<TenureId, Standing> {
   const standings = new Map<TenureId, Standing>()
   graph.tenures.forEach(({ id }, t) => {
     const { exists, removals, shut, leavings } = pass.standings[t] as MutableStanding
-    if (!exists) {
-      standings.set(id, unborn)
-      return
-    }
+    if (!exists) return
     const closed = removals.length > 0 || shut
     const removedBy = removals.map((removal) => removal.id)
     const onOthers = [...(removalsBy[t] ?? [])]

@@ -36,16 +36,33 @@ export function tallyOf(before: Keys, after: Keys, votes: Keys): Tally {
   return { voters, needed, isFinal: countIn(voters, votes) >= needed }
 }
 
+/**
+ * Whether it may be final, by what is cheap to know; false only where it is not.
+ * @param stay of `before`, keys that nothing it covers could remove.
+ */
+export function mayBeFinal(before: Keys, stay: Keys, votes: Keys): boolean {
+  // Perhaps all are others afterwards.
+  if (stay.size === 0) return true
+  // One more voter that voted never makes it worse.
+  const voters = new Set([...stay, ...[...before].filter((key) => votes.has(key))])
+  return countIn(voters, votes) >= quorumOf(voters.size)
+}
+
 export interface Candidate {
   readonly id: CheckpointId
   readonly votes: Keys
 }
 
 /** Of several that are final and complete, the one that goes on: most votes by `before`, then id. */
-export function bestOf<T extends Candidate>(candidates: readonly T[], before: Keys): T | undefined {
-  const [best] = candidates.toSorted(
-    (a, b) => countIn(before, b.votes) - countIn(before, a.votes) || (a.id < b.id ? -1 : 1),
-  )
+export function bestOf<T extends Candidate>(candidates: Iterable<T>, before: Keys): T | undefined {
+  let best: T | undefined
+  let most = -1
+  for (const candidate of candidates) {
+    const votes = countIn(before, candidate.votes)
+    if (votes < most || (votes === most && best !== undefined && best.id < candidate.id)) continue
+    best = candidate
+    most = votes
+  }
   return best
 }
 

@@ -24,14 +24,14 @@ export class CheckpointTable {
     this.#key = key
   }
 
-  /** Of a `cp` event; nothing for others. */
-  putVote({ id: event, author, dataset, body }: OwnerEvent, sha256: Sha256): Write[] {
+  /** Of a `cp` event; nothing for others. However often a key votes for it, it has one vote. */
+  putVote({ author, dataset, body }: OwnerEvent, sha256: Sha256): Write[] {
     if (body.kind !== 'cp') return []
     const { checkpoint } = body
     const id = checkpointIdOf(dataset, checkpoint, sha256)
     return [
       put(this.#key('checkpoints', hex(id)), encodeRow(wireOfBody(body))),
-      put(this.#key('votes', before(checkpoint.previous), hex(id), hex(author), hex(event))),
+      put(this.#key('votes', before(checkpoint.previous), hex(id), hex(author))),
     ]
   }
 
@@ -58,22 +58,42 @@ export class CheckpointTable {
     return this.#votes(this.#key('votes', before(previous)))
   }
 
-  /** The keys that voted for it. */
-  async votesFor(id: CheckpointId, { previous }: CheckpointBody): Promise<Set<PublicKey>> {
-    const keys = new Set<PublicKey>()
-    const prefix = this.#key('votes', before(previous), hex(id))
-    for await (const { key } of this.#votes(prefix)) keys.add(key)
-    return keys
+  /** Which of the keys voted for it, whoever else did. */
+  async votesFor(
+    id: CheckpointId,
+    { previous }: Pick<CheckpointBody, 'previous'>,
+    among: Iterable<PublicKey>,
+  ): Promise<Set<PublicKey>> {
+    const keys = [...among]
+    const rows = keys.map((key) => this.#key('votes', before(previous), hex(id), hex(key)))
+    const haveVoted = await this.#db.hasMany(rows)
+    return new Set(keys.filter((_, i) => haveVoted[i] === true))
+  }
+
+  /** All votes there are, by the checkpoint before and then by the one they are for. */
+  async *allVotes(): AsyncIterable<Vote & { readonly previous: CheckpointId | undefined }> {
+    const prefix = this.#key('votes')
+    for await (const row of this.#db.keys(rangeOf(prefix))) {
+      const previous = hexOf(row.subarray(DATASET_PREFIX_BYTES, DATASET_PREFIX_BYTES + ID_BYTES))
+      yield {
+        ...voteOf(row),
+        previous: previous === hexOf(NONE) ? undefined : (previous as CheckpointId),
+      }
+    }
   }
 
   async *#votes(prefix: Uint8Array): AsyncIterable<Vote> {
     for await (const row of this.#db.keys(rangeOf(prefix))) {
-      const ids = row.subarray(DATASET_PREFIX_BYTES + ID_BYTES)
-      yield {
-        id: hexOf(ids.subarray(0, ID_BYTES)) as CheckpointId,
-        key: hexOf(ids.subarray(ID_BYTES, 2 * ID_BYTES)) as PublicKey,
-      }
+      yield voteOf(row)
     }
+  }
+}
+
+function voteOf(row: Uint8Array): Vote {
+  const ids = row.subarray(DATASET_PREFIX_BYTES + ID_BYTES)
+  return {
+    id: hexOf(ids.subarray(0, ID_BYTES)) as CheckpointId,
+    key: hexOf(ids.subarray(ID_BYTES, 2 * ID_BYTES)) as PublicKey,
   }
 }
 

@@ -92,12 +92,26 @@ async function lostBytes(directory: string): Promise<number> {
  * `lost` in `directory`. Throws HOME_BUSY, HOME_DAMAGED, DISK.
  */
 export async function repairDatabase(directory: string): Promise<void> {
+  await checkUnused(directory)
   // Types of `level` are those of all platforms.
   const { repair } = Level as unknown as { repair(location: string): Promise<void> }
   try {
     await repair.call(Level, directory)
   } catch (error) {
     throw openFailure(directory, error)
+  }
+}
+
+/** LevelDB repairs what somebody else has open as well, who then writes for nothing: opening asks first. */
+async function checkUnused(directory: string): Promise<void> {
+  const db = new Level(directory, { createIfMissing: false })
+  try {
+    await db.open()
+  } catch (error) {
+    const failure = openFailure(directory, error)
+    if (failure.code !== 'HOME_DAMAGED') throw failure
+  } finally {
+    await db.close()
   }
 }
 
@@ -129,6 +143,11 @@ export async function checkFormat(db: Database): Promise<void> {
     await db.batch([put(key, value)], { sync: true } as object)
     return
   }
+  checkFormatIs(row)
+}
+
+/** Throws HOME_FORMAT. */
+export function checkFormatIs(row: Uint8Array): void {
   const { format } = dagCbor.decode<{ format: number }>(row)
   if (format !== DATABASE_FORMAT) {
     throw new GonkError(

@@ -53,6 +53,7 @@ const ROOM_TO_OPEN_BYTES = 1 << 20
 
 const WRITES = new Set<PropertyKey>(['put', 'del', 'batch', 'clear'])
 const READS = new Set<PropertyKey>(['get', 'getMany', 'has', 'hasMany'])
+const NOW = new Set<PropertyKey>(['getSync', 'snapshot'])
 const ITERATORS = new Set<PropertyKey>(['iterator', 'keys', 'values'])
 
 type Method = (...parameters: unknown[]) => unknown
@@ -71,8 +72,8 @@ export function guarded(level: Database, directory: string, lostBytes: number): 
       const method = value.bind(target) as Method
       if (WRITES.has(name)) return (...all: unknown[]) => guard.write(() => method(...all))
       if (READS.has(name)) return (...all: unknown[]) => guard.read(() => method(...all))
-      if (name === 'getSync') return (...all: unknown[]) => guard.now(() => method(...all))
-      if (ITERATORS.has(name)) return (...all: unknown[]) => guard.iterator(method(...all))
+      if (NOW.has(name)) return (...all: unknown[]) => guard.now(() => method(...all))
+      if (ITERATORS.has(name)) return (...all: unknown[]) => guard.iterator(() => method(...all))
       if (name === 'close') return () => guard.close()
       return method
     },
@@ -88,6 +89,8 @@ class Guard implements Health {
   #isTorn = false
   #isClosed = false
   #opening: Promise<void> | undefined
+  /** One at a time: none is under way behind one that fails, and then told to be on disk. */
+  #lastWrite: Promise<unknown> = Promise.resolve()
 
   constructor(level: Database, directory: string, lostBytes: number) {
     this.lostBytes = lostBytes
@@ -99,7 +102,13 @@ class Guard implements Health {
     if (this.#isTorn) await this.#openAnew()
   }
 
-  async write(write: () => unknown): Promise<unknown> {
+  write(write: () => unknown): Promise<unknown> {
+    const written = this.#lastWrite.then(() => this.#write(write))
+    this.#lastWrite = written.catch(() => {})
+    return written
+  }
+
+  async #write(write: () => unknown): Promise<unknown> {
     await this.heal()
     try {
       return await write()
@@ -132,7 +141,8 @@ class Guard implements Health {
     }
   }
 
-  iterator(iterator: unknown): unknown {
+  iterator(open: () => unknown): unknown {
+    const iterator = this.now(open)
     const methods = iterator as Record<'next' | 'nextv' | 'all', Method>
     for (const name of ['next', 'nextv', 'all'] as const) {
       const method = methods[name].bind(iterator)
@@ -143,6 +153,7 @@ class Guard implements Health {
 
   async close(): Promise<void> {
     this.#isClosed = true
+    await this.#lastWrite
     await this.#opening?.catch(() => {})
     await this.#level.close()
   }

@@ -78,7 +78,7 @@ export const tables = {
   releases: 'L',
   /** checkpoint id → what votes for it say. */
   checkpoints: 'c',
-  /** checkpoint before (zeros: none) ‖ checkpoint ‖ key ‖ event: a vote. */
+  /** checkpoint before (zeros: none) ‖ checkpoint ‖ key: a vote. */
   votes: 'v',
   /** tenure → its newest events, see replica/self-forks.ts. */
   tips: 'l',

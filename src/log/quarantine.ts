@@ -20,6 +20,12 @@ export class Quarantine {
     }
   }
 
+  /** The bytes found of those that are set aside. */
+  async found(ids: readonly EventId[]): Promise<Uint8Array[]> {
+    const rows = await this.#db.getMany(ids.map((id) => this.#key('quarantine', hex(id))))
+    return rows.filter((row) => row !== undefined)
+  }
+
   async areIn(ids: readonly EventId[]): Promise<boolean[]> {
     return this.#db.hasMany(ids.map((id) => this.#key('quarantine', hex(id))))
   }

@@ -4,6 +4,7 @@ import { isRejection } from '../core/errors.ts'
 import { decodeEvent } from '../core/event-codec.ts'
 import { type DatasetId, hexOf, type Sha256, textOfEventId } from '../core/ids.ts'
 import {
+  checkFormatIs,
   type Database,
   DATABASE_FORMAT,
   openDatabase,
@@ -59,7 +60,9 @@ export async function restoreCatalog(db: Database, sha256: Sha256): Promise<Salv
     known.set(hexOf(key.subarray(1)), decodeRow<{ ordinal: number; name: string }>(value))
   }
   const listed = new Set([...known.values()].map(({ ordinal }) => ordinal))
-  let next = 1 + Math.max(0, ...used, ...listed)
+  const forgotten = await forgottenOf(db)
+  // Tables under the number of a forgotten one go at the next start.
+  let next = Math.max(await nextOrdinalOf(db), 1 + Math.max(0, ...used, ...listed, ...forgotten))
   const taken = new Set([...known.values()].map(({ name }) => name))
   const writes: Write[] = []
   const found: string[] = []
@@ -77,7 +80,8 @@ export async function restoreCatalog(db: Database, sha256: Sha256): Promise<Salv
   }
   // Nobody knows any more whose they are; the events are kept without them.
   for (const ordinal of used) {
-    if (!listed.has(ordinal)) writes.push(put(homeKey('forgotten', u32(ordinal))))
+    const isOfNobody = !listed.has(ordinal) && !forgotten.has(ordinal)
+    if (isOfNobody) writes.push(put(homeKey('forgotten', u32(ordinal))))
   }
   const home = { format: DATABASE_FORMAT, nextOrdinal: next }
   await db.batch([...writes, put(homeKey('home'), encodeRow(home))], { sync: true } as object)
@@ -98,6 +102,22 @@ async function strays(
     const id = event.family === 'genesis' ? event.id : event.dataset
     if (known.has(id)) continue
     found.set(id, event.family === 'genesis' ? event.name : found.get(id))
+  }
+  return found
+}
+
+/** As the home says, if its row is still here. Throws HOME_FORMAT: what it says may mean something else. */
+async function nextOrdinalOf(db: Database): Promise<number> {
+  const row = await db.get(homeKey('home'))
+  if (row === undefined) return 1
+  checkFormatIs(row)
+  return decodeRow<{ nextOrdinal: number }>(row).nextOrdinal
+}
+
+async function forgottenOf(db: Database): Promise<Set<number>> {
+  const found = new Set<number>()
+  for await (const key of db.keys(rangeOf(homeKey('forgotten')))) {
+    found.add(Buffer.from(key).readUInt32BE(1))
   }
   return found
 }

@@ -15,6 +15,8 @@ export interface ConductOptions {
   readonly requestBytesPerSecond: number
   /** Bytes of gossip a second; a burst is four times that. Over it: dropped. */
   readonly gossipBytesPerSecond: number
+  /** The same of what gossip comes in; a burst is sixteen times that. Over it: read later. */
+  readonly gossipReadPerSecond: number
 }
 
 export const conductDefaults: ConductOptions = {
@@ -23,6 +25,7 @@ export const conductDefaults: ConductOptions = {
   requestsPerSecond: 1_000,
   requestBytesPerSecond: 8 * 1024 * 1024,
   gossipBytesPerSecond: 2 * 1024 * 1024,
+  gossipReadPerSecond: 4 * 1024 * 1024,
 }
 
 /** Gossip of peers with less is dropped unread. */
@@ -34,6 +37,7 @@ const LOG_EVERY_MS = 10_000
 /** Peers remembered; the one longest unseen is forgotten first. */
 const PEERS_MAX = 4_096
 const BURST_SECONDS = 4
+const READ_BURST_SECONDS = 16
 
 interface PeerRecord {
   demerits: number
@@ -43,6 +47,7 @@ interface PeerRecord {
   readonly requests: TokenBucket
   readonly requestBytes: TokenBucket
   readonly gossipBytes: TokenBucket
+  readonly gossipRead: TokenBucket
 }
 
 /** Faults, bans and budgets by peer; they outlive the connection, so that reconnecting clears nothing. */
@@ -112,6 +117,11 @@ export class PeerConduct {
     return Math.max(record.requests.spend(1), record.requestBytes.spend(bytes))
   }
 
+  /** For how long not to read the peer's gossip after so many bytes of it, in ms. */
+  gossipDelayMs(peer: PeerId, bytes: number): number {
+    return this.#recordOf(peer).gossipRead.spend(bytes)
+  }
+
   /** False: more gossip than a peer's share; drop it. */
   admitsGossip(peer: PeerId, bytes: number): boolean {
     return this.#recordOf(peer).gossipBytes.take(bytes)
@@ -148,7 +158,8 @@ export class PeerConduct {
   }
 
   #newRecord(): PeerRecord {
-    const { requestsPerSecond, requestBytesPerSecond, gossipBytesPerSecond } = this.#options
+    const { requestsPerSecond, requestBytesPerSecond } = this.#options
+    const { gossipBytesPerSecond, gossipReadPerSecond: readPerSecond } = this.#options
     const bucket = (perSecond: number): TokenBucket =>
       new TokenBucket(perSecond, perSecond * BURST_SECONDS)
     return {
@@ -159,6 +170,7 @@ export class PeerConduct {
       requests: bucket(requestsPerSecond),
       requestBytes: bucket(requestBytesPerSecond),
       gossipBytes: bucket(gossipBytesPerSecond),
+      gossipRead: new TokenBucket(readPerSecond, readPerSecond * READ_BURST_SECONDS),
     }
   }
 }

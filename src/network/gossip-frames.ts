@@ -1,5 +1,5 @@
-// Ends inbound gossip streams on which somebody announces a longer message than may be: gossipsub stops
-// reading such a stream and leaves it open, and whatever else is sent on it would come in for nothing.
+// Watches inbound gossip streams below gossipsub, which takes in whatever comes and remembers each message
+// for minutes: reads no faster than a peer's share, and ends streams that announce too long a message.
 import type { Connection, Stream, StreamMessageEvent } from '@libp2p/interface'
 
 type Chunk = StreamMessageEvent['data']
@@ -9,6 +9,8 @@ export interface FramesOptions {
   /** Of one message. */
   readonly bytesMax: number
   readonly onTooLong: (peer: string, bytes: number) => void
+  /** For how long not to read on after so many bytes of a peer, in ms. */
+  readonly delayMs: (peer: string, bytes: number) => number
 }
 
 /** Length prefixes of more bytes are longer than any message. */
@@ -50,21 +52,33 @@ export class Frames {
   }
 }
 
+/** What a peer sends meanwhile waits with the peer. */
+function slowDown(stream: Stream, ms: number): void {
+  if (ms <= 0 || stream.readStatus !== 'readable') return
+  stream.pause()
+  const goOn = (): void => {
+    if (stream.readStatus === 'paused') stream.resume()
+  }
+  setTimeout(goOn, ms).unref()
+}
+
 /** The components of a service whose inbound streams carry messages with their lengths in front. */
 export function withFrames<T extends { readonly registrar: object }>(
   components: T,
-  { bytesMax, onTooLong }: FramesOptions,
+  { bytesMax, onTooLong, delayMs }: FramesOptions,
 ): T {
   const watched = (handler: Handler): Handler => {
     return (stream, connection) => {
       // Whoever reads it listens from now on: both hear the same.
       const handled = handler(stream, connection)
       const frames = new Frames(bytesMax)
+      const peer = connection.remotePeer.toString()
       stream.addEventListener('message', ({ data }) => {
+        if (stream.status !== 'open') return
         const length = frames.tooLong(data)
-        if (length === undefined || stream.status !== 'open') return
+        if (length === undefined) return slowDown(stream, delayMs(peer, data.byteLength))
         stream.abort(new Error('a message is too long'))
-        onTooLong(connection.remotePeer.toString(), length)
+        onTooLong(peer, length)
       })
       return handled
     }

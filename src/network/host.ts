@@ -49,6 +49,8 @@ export interface HostOptions {
   readonly score: (peer: string) => number
   /** A peer said more at once than it may. */
   readonly onFault?: (peer: string, what: string) => void
+  /** For how long not to read a peer's gossip after so many bytes of it, in ms. */
+  readonly delayMs?: (peer: string, bytes: number) => number
   /** A connection on which nothing comes for so long is ended. @default 30,000 */
   readonly silenceMs?: number
 }
@@ -119,11 +121,13 @@ const muxerOptions = {
 
 /** A message of gossipsub: many of ours together. */
 const RPC_BYTES_MAX = 4 * MiB
+/** For how long gossipsub remembers the id of each message, whoever sends how many. */
+const SEEN_MS = 30_000
 
-function framesOf({ onFault }: HostOptions): FramesOptions {
+function framesOf({ onFault, delayMs = () => 0 }: HostOptions): FramesOptions {
   const onTooLong = (peer: string, bytes: number): void =>
     onFault?.(peer, `a message of gossip of ${bytes} bytes`)
-  return { bytesMax: RPC_BYTES_MAX, onTooLong }
+  return { bytesMax: RPC_BYTES_MAX, onTooLong, delayMs }
 }
 
 function gossipOptions({ wantsTopic, score }: HostOptions): Parameters<typeof gossipsub>[0] {
@@ -139,6 +143,8 @@ function gossipOptions({ wantsTopic, score }: HostOptions): Parameters<typeof go
       outboundTransform: (_topic, data) => data,
     },
     allowPublishToZeroTopicPeers: true,
+    // What comes again later is known to the handler, and not passed on.
+    seenTTL: SEEN_MS,
     ignoreDuplicatePublishError: true,
     fallbackToFloodsub: false,
     emitSelf: false,

@@ -45,6 +45,7 @@ export async function createNetwork(
     }),
     wantsTopic: (topic) => network.current?.datasetOf(topic) !== undefined,
     score: (peer) => conduct.score(peer),
+    delayMs: (peer, bytes) => conduct.gossipDelayMs(peer, bytes),
     onFault: (peer, what) => conduct.fault(peer, 'TOO_LARGE', what),
   })
   network.current = new Libp2pNetwork({ log: needs.log, host, conduct }, options)

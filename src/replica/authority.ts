@@ -10,13 +10,21 @@ import { requirementAt, requirementNow, type Thresholds } from '../core/policy.t
 import type { Rules } from '../core/rules.ts'
 import type { Tenure } from '../core/state.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
-import type { HeaderRow, OperationKind } from '../log/rows.ts'
+import type { HeaderRow, OperationKind, Runs } from '../log/rows.ts'
 import { assert } from './assert.ts'
+import { Frontier } from './frontier.ts'
 import type { FrozenSource } from './frozen-source.ts'
 import { hasRun } from './runs.ts'
 import { noSummary, type StoredAuthority, storedOf, summaryOf } from './stored-authority.ts'
 
 type LookUp = (ids: readonly EventId[]) => Promise<(HeaderRow | undefined)[]>
+
+/** A removal or a leaving, valid or not. */
+export interface SignedRemoval {
+  readonly id: EventId
+  readonly author: PublicKey
+  readonly tenure: TenureId
+}
 
 interface Operation {
   readonly ordinal: number
@@ -40,6 +48,7 @@ export class Authority {
   readonly #log: DatasetLog
   readonly #frozen: FrozenSource
   readonly #rules: Rules
+  readonly #frontier: Frontier
   #genesis: EventId | undefined
   #founders: readonly PublicKey[] = []
   #tenures: readonly Tenure[] = []
@@ -48,6 +57,8 @@ export class Authority {
   /** Those that can make an event of theirs matter to others: removals and policies. */
   #enlarging: { readonly id: EventId; readonly ordinal: number }[] = []
   #addedKeys = new Map<EventId, PublicKey>()
+  /** By the key that they name. */
+  #removals = new Map<PublicKey, SignedRemoval[]>()
   #admitted = new Map<EventId, 'valid' | 'void'>()
   #required: RequirementChange[] = []
   #ignoredLeavings: readonly EventId[] | undefined
@@ -58,6 +69,7 @@ export class Authority {
     this.#log = log
     this.#frozen = frozen
     this.#rules = rules
+    this.#frontier = new Frontier({ log, ordinalOf: (event) => this.ordinalOf(event) })
   }
 
   async load(): Promise<void> {
@@ -65,17 +77,26 @@ export class Authority {
     if (stored === undefined) return
     this.#genesis = this.#log.id
     this.#founders = stored.founders
-    this.#tenures = stored.tenures
+    this.#tenures = stored.tenures.filter(({ exists }) => exists)
     this.#summary = summaryOf(stored)
     const rows = await this.#log.operations()
     rows.forEach(({ id, kind }, ordinal) => this.#note(id, { ordinal, kind }))
-    const adds = rows.filter((row) => row.kind === 'add').map((row) => row.id)
-    for (const header of await this.#log.headers(adds)) {
-      if (header?.key) this.#addedKeys.set(header.id, header.key)
+    const keyed = rows.filter(({ kind }) => kind === 'add' || kind === 'remove')
+    for (const header of await this.#log.headers(keyed.map(({ id }) => id))) {
+      if (header !== undefined) this.#noteKey(header)
     }
   }
 
-  /** By rank. */
+  #noteKey({ id, kind, key, author, tenure }: HeaderRow): void {
+    if (key === undefined) return
+    if (kind === 'add') this.#addedKeys.set(id, key)
+    if (kind !== 'remove') return
+    const same = this.#removals.get(key)
+    if (same === undefined) this.#removals.set(key, [{ id, author, tenure }])
+    else same.push({ id, author, tenure })
+  }
+
+  /** Those that exist, by rank. */
   get tenures(): readonly Tenure[] {
     return this.#tenures
   }
@@ -140,15 +161,33 @@ export class Authority {
     return this.#addedKeys.get(add)
   }
 
-  /** Rule 3: founders by their order, and before all others; others by their adds. */
+  /** What names the key of the tenure and could act on it, as far as it is in `seen`. */
+  async removalsOf(tenure: Tenure, seen: Runs): Promise<SignedRemoval[]> {
+    const signed = this.#removals.get(tenure.key) ?? []
+    if (signed.length === 0) return []
+    const isSenior = await this.#seniorsOf(tenure)
+    return signed.filter((removal) => {
+      const ordinal = this.ordinalOf(removal.id)
+      const isSeen = ordinal !== undefined && hasRun(seen, ordinal)
+      return isSeen && (removal.author === tenure.key || isSenior(removal.tenure))
+    })
+  }
+
   async isSenior(senior: Tenure, junior: Tenure): Promise<boolean> {
-    if (senior.founderIndex !== undefined) {
-      return junior.founderIndex === undefined || senior.founderIndex < junior.founderIndex
+    return (await this.#seniorsOf(junior))(senior.id)
+  }
+
+  /** Rule 2: founders by their order, and before all others; others by their adds. */
+  async #seniorsOf({ id, founderIndex }: Tenure): Promise<(senior: TenureId) => boolean> {
+    if (founderIndex !== undefined) {
+      return (senior) => (founderIndexOf(senior) ?? Infinity) < founderIndex
     }
-    if (junior.founderIndex !== undefined) return false
-    const [add] = await this.#log.headers([junior.id as string as EventId])
-    const ordinal = this.ordinalOf(senior.id as string as EventId)
-    return add !== undefined && ordinal !== undefined && hasRun(add.seen, ordinal)
+    const [add] = await this.#log.headers([id as string as EventId])
+    return (senior) => {
+      if (founderIndexOf(senior) !== undefined) return true
+      const ordinal = this.ordinalOf(senior as string as EventId)
+      return add !== undefined && ordinal !== undefined && hasRun(add.seen, ordinal)
+    }
   }
 
   /** Operations and endorsements in the order of their ordinals. */
@@ -180,7 +219,7 @@ export class Authority {
 
   /** Judges a new event that is well formed, in an order in which parents come first. */
   admit(header: HeaderRow): void {
-    if (header.kind === 'add' && header.key) this.#addedKeys.set(header.id, header.key)
+    this.#noteKey(header)
     if (this.#mustRecompute) return
     const seen = this.#enlargingIn(header)
     const verdict = this.#rules.admit(this.#summary, header, seen)
@@ -196,8 +235,7 @@ export class Authority {
     this.#isChanged = true
     if (header.kind === 'add' && header.key) {
       const id = tenureCreatedBy(header)
-      const exists = summary.standings.get(id)?.exists === true
-      const tenure = { id, key: header.key, addDepth: header.depth, exists, live: exists }
+      const tenure = { id, key: header.key, addDepth: header.depth, exists: true, live: true }
       this.#tenures = [...this.#tenures, tenure].sort(compareRanks)
     }
   }
@@ -228,9 +266,10 @@ export class Authority {
     assert(this.#genesis !== undefined, 'the genesis comes first')
     const frozen = await this.#frozen.ofEvents(headers.map(({ id }) => id))
     const result = this.#rules.authority(this.founding, headers, this.#genesis, frozen)
-    this.#tenures = result.tenures
+    this.#tenures = result.tenures.filter(({ exists }) => exists)
     this.#summary = result.summary
     this.#ignoredLeavings = [...result.ignoredLeavings]
+    this.#frontier.forget()
     this.#isChanged = true
     const before = await this.#log.voids()
     const verdicts = [
@@ -345,50 +384,8 @@ export class Authority {
     }
   }
 
-  /**
-   * What a new event of the tenure cites: the heads, and below heads that are void the nearest events
-   * that are not; at most `max`, the deepest first, but always one that has the tenure's add in its
-   * past: many deep heads beside it must not keep an owner from writing.
-   */
-  async frontier(max: number, tenure: TenureId): Promise<{ parents: EventId[]; depth: number }> {
-    const lookUp: LookUp = (ids) => this.#log.headers(ids)
-    const chosen = new Map<EventId, HeaderRow>()
-    let next = await this.#log.heads()
-    const visited = new Set<EventId>()
-    while (next.length > 0) {
-      const ids = next.filter((id) => !visited.has(id))
-      for (const id of ids) visited.add(id)
-      next = []
-      const voids = await this.#log.areVoid(ids)
-      const rows = await lookUp(ids)
-      rows.forEach((row, i) => {
-        if (row === undefined) return
-        if (voids[i] === true) next.push(...row.parents)
-        else chosen.set(row.id, row)
-      })
-    }
-    const deepestFirst = [...chosen.values()].sort((a, b) => b.depth - a.depth)
-    const parents = deepestFirst.slice(0, max)
-    if (!parents.some((row) => this.#sees(row, tenure))) {
-      const seeing = deepestFirst.find((row) => this.#sees(row, tenure))
-      parents[Math.min(parents.length, max - 1)] = seeing ?? (await this.#addOf(tenure))
-    }
-    assert(parents.length > 0, 'a dataset has a genesis')
-    const depth = 1 + Math.max(...parents.map((row) => row.depth))
-    return { parents: parents.map((row) => row.id).sort(), depth }
-  }
-
-  /** Whether what cites `row` may be an event of the tenure. */
-  #sees(row: HeaderRow, tenure: TenureId): boolean {
-    if (founderIndexOf(tenure) !== undefined) return true
-    const add = tenure as string as EventId
-    const ordinal = this.ordinalOf(add)
-    return row.id === add || (ordinal !== undefined && hasRun(row.seen, ordinal))
-  }
-
-  async #addOf(tenure: TenureId): Promise<HeaderRow> {
-    const [add] = await this.#log.headers([tenure as string as EventId])
-    assert(add !== undefined, 'the add of a tenure is held')
-    return add
+  /** See {@link Frontier.of}. */
+  frontier(max: number, tenure: TenureId): Promise<{ parents: EventId[]; depth: number }> {
+    return this.#frontier.of(max, tenure)
   }
 }

@@ -3,11 +3,12 @@
 import type { CheckpointBody } from '../core/event.ts'
 import type { EventId, PublicKey, Sha256 } from '../core/ids.ts'
 import type { Rules } from '../core/rules.ts'
+import type { Tenure } from '../core/state.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
-import type { HeaderRow } from '../log/rows.ts'
+import type { HeaderRow, Runs } from '../log/rows.ts'
 import type { Authority } from './authority.ts'
 import { namedBy } from './read-ahead.ts'
-import { hasRun, runsUnion } from './runs.ts'
+import { hasRun, runsUnion, runsWith } from './runs.ts'
 import type { Sealed } from './sealed.ts'
 import type { Delta } from './sealed-feed.ts'
 import { eventOf } from './verdicts.ts'
@@ -25,7 +26,8 @@ export interface Place {
   readonly count: number
   /** What the last of them says. */
   readonly body: CheckpointBody | undefined
-  /** Keys that live in its state. */
+  /** Tenures that live in its state, and their keys. */
+  readonly owners: readonly Tenure[]
   readonly live: ReadonlySet<PublicKey>
 }
 
@@ -133,21 +135,46 @@ async function notHere(log: DatasetLog, proposals: readonly EventId[]): Promise<
   return proposals.filter((_, i) => rows[i] === undefined)
 }
 
-/**
- * Whether it adds an event that may change who lives. Known from its heads alone; false where one of them
- * is not here.
- */
-export async function hasOperations(
-  { log, sealed, authority }: CandidateNeeds,
+/** Ordinals of the operations that heads cover, as far as they are here. */
+async function coveredOperations(
+  { log, authority }: Pick<CandidateNeeds, 'log' | 'authority'>,
+  heads: readonly EventId[],
+): Promise<Runs> {
+  let seen = runsUnion((await log.headers(heads)).flatMap((row) => (row ? [row.seen] : [])))
+  for (const head of heads) {
+    const ordinal = authority.ordinalOf(head)
+    if (ordinal !== undefined) seen = runsWith(seen, ordinal)
+  }
+  return seen
+}
+
+/** Whether it adds an event that may change who lives. Known from its heads alone, which must be here. */
+async function hasOperations(
+  needs: CandidateNeeds,
   heads: readonly EventId[],
   count: number,
 ): Promise<boolean> {
-  const rows = (await log.headers(heads)).filter((row) => row !== undefined)
-  const seen = runsUnion(rows.map((row) => row.seen))
-  const operations = [...authority.operations].filter(
-    (id, ordinal) => hasRun(seen, ordinal) || heads.includes(id),
-  )
-  return (await sealed.areSealed(operations, count)).includes(false)
+  const seen = await coveredOperations(needs, heads)
+  const operations = [...needs.authority.operations].filter((_, ordinal) => hasRun(seen, ordinal))
+  return (await needs.sealed.areSealed(operations, count)).includes(false)
+}
+
+/**
+ * Keys that live at the place and, whoever agrees with what heads cover, in the state of that: nobody who
+ * could signed their removal. Known from the heads alone, which must be here.
+ */
+export async function stayingIn(
+  needs: Pick<CandidateNeeds, 'log' | 'authority'>,
+  heads: readonly EventId[],
+  { owners }: Place,
+): Promise<ReadonlySet<PublicKey>> {
+  const seen = await coveredOperations(needs, heads)
+  const stay = new Set<PublicKey>()
+  for (const tenure of owners) {
+    const removals = await needs.authority.removalsOf(tenure, seen)
+    if (removals.length === 0) stay.add(tenure.key)
+  }
+  return stay
 }
 
 /** Keys that live in the state of a complete checkpoint. Work: that of all it covers, if owners change. */

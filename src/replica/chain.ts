@@ -1,6 +1,6 @@
 // The chain of final checkpoints: which one goes on, and whether those on it still belong there. Every
 // answer follows from the events held and the anchor; what is kept in memory saves asking again.
-import { bestOf, pathTo, type Tally, tallyOf } from '../core/checkpoint.ts'
+import { bestOf, mayBeFinal, pathTo, type Tally, tallyOf } from '../core/checkpoint.ts'
 import { checkpointIdOf } from '../core/checkpoint-id.ts'
 import type { CheckpointBody, Event } from '../core/event.ts'
 import type { CheckpointId, EventId, PublicKey } from '../core/ids.ts'
@@ -9,11 +9,11 @@ import {
   type CandidateNeeds,
   type Covered,
   coveredBy,
-  hasOperations,
   liveAfter,
   type Place,
+  stayingIn,
 } from './candidate.ts'
-import type { Next } from './sealed.ts'
+import type { Link, Next } from './sealed.ts'
 
 export type ChainNeeds = Omit<CandidateNeeds, 'authority'> & {
   readonly authority: () => Authority
@@ -32,8 +32,11 @@ export class Chain {
   readonly #needs: ChainNeeds
   #anchor: CheckpointId | undefined
   #path: readonly CheckpointId[] = []
-  /** Final and complete, by place: so they stay while the chain before them does. */
-  readonly #final = new Map<number, Set<CheckpointId>>()
+  /**
+   * Final and complete, by place, and who of those that lived before voted for them: so they stay while the
+   * chain before them does.
+   */
+  readonly #final = new Map<number, Map<CheckpointId, ReadonlySet<PublicKey>>>()
   /** Complete, votes or not: of those that lead to the anchor. */
   readonly #complete = new Set<CheckpointId>()
   /** What is not here, and the checkpoints that wait for it; and for how much each of these waits. */
@@ -124,7 +127,7 @@ export class Chain {
     for (const id of this.#due) await this.#consider(id)
     this.#due.clear()
     for (let count = 0; count <= links.length; count++) {
-      const id = await this.#choose(count)
+      const id = this.#choose(count)
       if (id === links[count]?.id) continue
       return { count, next: id && (await this.#nextOf(id, count)) }
     }
@@ -146,7 +149,7 @@ export class Chain {
       const ids = await log.checkpoints.after(links[count - 1]?.id)
       // One that is on the chain is there by its votes, which do not go away.
       for (const id of ids) {
-        if (id === link?.id && !link.isForced) this.#setFinal(count, id)
+        if (id === link?.id && !link.isForced) await this.#setFinal(count, id, links[count - 1])
         else await this.#consider(id)
       }
     }
@@ -173,34 +176,43 @@ export class Chain {
       this.#complete.add(id)
       return
     }
-    const areHere = await log.headers(body.heads)
-    const missing = body.heads.filter((_, i) => areHere[i] === undefined)
-    if (missing.length > 0) {
-      this.#waitFor(id, missing)
+    const previous = sealed.links[place.count - 1]
+    // A vote more takes nothing away.
+    if (!isForced && this.#final.get(place.count)?.has(id) === true) {
+      await this.#setFinal(place.count, id, previous)
       return
     }
-    const votes = await log.checkpoints.votesFor(id, body)
-    if (!isForced && !(await this.#mayBeFinal(body, place, votes))) return
+    const areHere = await log.headers(body.heads)
+    const missing = body.heads.find((_, i) => areHere[i] === undefined)
+    if (missing !== undefined) {
+      // Of what nobody may ever have, one is enough to wait for.
+      this.#waitFor(id, [missing])
+      return
+    }
+    if (!isForced && !(await this.#mayBeFinal(id, body, place))) return
     const { covered, tally } = await this.look(id, body, place)
     if (covered.is === 'incomplete') this.#waitFor(id, covered.missing)
     if (covered.is !== 'complete') return
     if (isForced) this.#complete.add(id)
-    if (tally?.isFinal === true) this.#setFinal(place.count, id)
+    if (tally?.isFinal === true) await this.#setFinal(place.count, id, previous)
   }
 
-  #setFinal(count: number, id: CheckpointId): void {
-    const final = this.#final.get(count) ?? new Set()
-    this.#final.set(count, final.add(id))
+  async #setFinal(count: number, id: CheckpointId, previous: Link | undefined): Promise<void> {
+    const { log } = this.#needs
+    const before = previous?.live ?? this.#needs.authority().founders
+    const final = this.#final.get(count) ?? new Map<CheckpointId, ReadonlySet<PublicKey>>()
+    const votes = await log.checkpoints.votesFor(
+      id,
+      { ...(previous && { previous: previous.id }) },
+      before,
+    )
+    this.#final.set(count, final.set(id, votes))
   }
 
-  /** Cheap, and false only where it is not: owners that do not change are the voters. */
-  async #mayBeFinal(
-    { heads }: CheckpointBody,
-    { count, live }: Place,
-    votes: ReadonlySet<PublicKey>,
-  ): Promise<boolean> {
-    if (tallyOf(live, live, votes).isFinal) return true
-    return hasOperations(this.candidateNeeds, heads, count)
+  /** Cheap, and false only where it is not. */
+  async #mayBeFinal(id: CheckpointId, body: CheckpointBody, place: Place): Promise<boolean> {
+    const votes = await this.#needs.log.checkpoints.votesFor(id, body, place.live)
+    return mayBeFinal(place.live, await stayingIn(this.candidateNeeds, body.heads, place), votes)
   }
 
   /** All that can be said of a checkpoint at its place. Work: that of what it covers. */
@@ -210,7 +222,7 @@ export class Chain {
     if (covered.is !== 'complete') return { covered }
     const live = this.#live.get(id) ?? (await liveAfter(this.candidateNeeds, body, place))
     this.#live.set(id, live)
-    const votes = await log.checkpoints.votesFor(id, body)
+    const votes = await log.checkpoints.votesFor(id, body, new Set([...place.live, ...live]))
     return { covered, tally: tallyOf(place.live, live, votes) }
   }
 
@@ -222,29 +234,26 @@ export class Chain {
   async placeOf({ previous }: Pick<CheckpointBody, 'previous'>): Promise<Place | undefined> {
     const { log, sealed } = this.#needs
     if (previous === undefined) {
-      return { count: 0, body: undefined, live: new Set(this.#needs.authority().founders) }
+      const { tenures, founders } = this.#needs.authority()
+      const owners = tenures.filter(({ founderIndex }) => founderIndex !== undefined)
+      return { count: 0, body: undefined, owners, live: new Set(founders) }
     }
     const index = sealed.links.findIndex((link) => link.id === previous)
     const link = sealed.links[index]
     if (link === undefined) return undefined
     const body = await log.checkpoints.body(previous)
-    return { count: index + 1, body, live: new Set(link.live) }
+    return { count: index + 1, body, owners: link.owners, live: new Set(link.live) }
   }
 
   /** What belongs at a place. Towards the anchor there is one way: it waits there until it can go on. */
-  async #choose(count: number): Promise<CheckpointId | undefined> {
-    const { log, sealed } = this.#needs
+  #choose(count: number): CheckpointId | undefined {
     const forced = this.#path[count]
     if (forced !== undefined) return this.#complete.has(forced) ? forced : undefined
-    const final = [...(this.#final.get(count) ?? [])]
-    if (final.length < 2) return final[0]
-    const candidates = await Promise.all(
-      final.map(async (id) => {
-        const body = (await log.checkpoints.body(id)) as CheckpointBody
-        return { id, votes: await log.checkpoints.votesFor(id, body) }
-      }),
-    )
-    const before = sealed.links[count - 1]?.live ?? this.#needs.authority().founders
+    const final = this.#final.get(count)
+    if (final === undefined) return undefined
+    const { links } = this.#needs.sealed
+    const before = links[count - 1]?.live ?? this.#needs.authority().founders
+    const candidates = [...final].map(([id, votes]) => ({ id, votes }))
     return bestOf(candidates, new Set(before))?.id
   }
 
@@ -258,8 +267,12 @@ export class Chain {
     return { id, body, delta: covered.delta, isForced }
   }
 
-  /** Places where several are final, whichever is on the chain. */
-  get forks(): CheckpointId[][] {
-    return [...this.#final.values()].filter((ids) => ids.size > 1).map((ids) => [...ids].sort())
+  /** Places where several are final, whichever is on the chain, and the smallest ids of each. */
+  forks(max: number): Map<number, CheckpointId[]> {
+    const forks = new Map<number, CheckpointId[]>()
+    for (const [count, final] of this.#final) {
+      if (final.size > 1) forks.set(count, [...final.keys()].sort().slice(0, max))
+    }
+    return forks
   }
 }

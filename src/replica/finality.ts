@@ -2,7 +2,7 @@
 // dataset as what is settled makes them. Runs behind the replica's lock.
 import { CID } from 'multiformats/cid'
 import { checkpointIdOf } from '../core/checkpoint-id.ts'
-import { bestOf, quorumOf, votersOf } from '../core/checkpoint.ts'
+import { bestOf } from '../core/checkpoint.ts'
 import { GonkError } from '../core/errors.ts'
 import type { CheckpointBody, Event } from '../core/event.ts'
 import { type CheckpointId, type EventId, type PublicKey, textOfEventId } from '../core/ids.ts'
@@ -10,6 +10,12 @@ import type { Authority } from './authority.ts'
 import type { Place } from './candidate.ts'
 import { Chain } from './chain.ts'
 import { draftCheckpoint, type DraftNeeds, rootOver } from './checkpoint-draft.ts'
+import {
+  type Checkpoint,
+  describeCheckpoint,
+  listCheckpoints,
+  type ListNeeds,
+} from './checkpoint-list.ts'
 import { Draft } from './draft.ts'
 import type { Fresh } from './fresh.ts'
 import type { FrozenSource } from './frozen-source.ts'
@@ -19,24 +25,6 @@ import { applyVerdicts } from './verdicts.ts'
 
 export interface FinalityNeeds extends SealedNeeds {
   readonly authority: () => Authority
-}
-
-/** A checkpoint that somebody voted for. */
-export interface Checkpoint {
-  readonly id: CheckpointId
-  readonly body: CheckpointBody
-  /** Keys that voted for it. */
-  readonly votes: readonly PublicKey[]
-  /** How many keys' votes count, and how many of these it needs; 0 while that is not known. */
-  readonly voters: number
-  readonly needed: number
-  /**
-   * `final`: on the chain. `open`: it may follow. `incomplete`: not all it covers, or what it follows, is
-   * here. `passed-over`: the chain went another way, or it cannot follow.
-   */
-  readonly status: 'final' | 'open' | 'incomplete' | 'passed-over'
-  /** Whether its root is what its state gives here. */
-  readonly root: 'verified' | 'mismatch' | 'unknown'
 }
 
 /**
@@ -55,6 +43,8 @@ const ANEW = 'anew'
 const CHANGED = 'chainChanged'
 const UNKNOWN = ''
 const WRITES_PER_BATCH = 1_000
+/** Named in an alarm. */
+const FORKS_SHOWN = 16
 
 export class Finality {
   readonly #needs: FinalityNeeds
@@ -192,12 +182,21 @@ export class Finality {
   }
 
   get alarms(): Alarm[] {
-    const wrong = this.#sealed.links.filter(({ isRight }) => !isRight)
-    return [
-      ...this.#chain.forks.map((ids): Alarm => ({ kind: 'forked', ids })),
-      ...wrong.map(({ id }): Alarm => ({ kind: 'root-mismatch', ids: [id] })),
-      ...(this.#changed ? [this.#changed] : []),
-    ]
+    return [...this.#alarms().values()]
+  }
+
+  /** By what makes two of them the same: who has one final sibling can have any number. */
+  #alarms(): Map<string, Alarm> {
+    const { links } = this.#sealed
+    const alarms = new Map<string, Alarm>()
+    for (const [count, ids] of this.#chain.forks(FORKS_SHOWN)) {
+      alarms.set(`forked after ${links[count - 1]?.id}`, { kind: 'forked', ids })
+    }
+    for (const { id, isRight } of links) {
+      if (!isRight) alarms.set(`root of ${id}`, { kind: 'root-mismatch', ids: [id] })
+    }
+    if (this.#changed) alarms.set(`changed ${this.#changed.ids.join()}`, this.#changed)
+    return alarms
   }
 
   async #tell(before: CheckpointId | undefined): Promise<void> {
@@ -208,8 +207,7 @@ export class Finality {
       this.#changed = { kind: 'chain-changed', ids: [before, ...instead] }
       await log.commit([log.putMeta(CHANGED, this.#changed)])
     }
-    for (const alarm of this.alarms) {
-      const text = JSON.stringify(alarm)
+    for (const [text, alarm] of this.#alarms()) {
       if (this.#told.has(text)) continue
       this.#told.add(text)
       const checkpoints = alarm.ids.map((id) => textOfEventId(id as string as EventId))
@@ -221,47 +219,20 @@ export class Finality {
 
   // ---------------------------------------------------------------- what is asked of it
 
-  /** Every checkpoint somebody voted for, by height and id. */
-  async list(): Promise<Checkpoint[]> {
-    const { events: log } = this.#needs
-    const bodies = new Map<CheckpointId, CheckpointBody>()
-    for await (const [id, body] of log.checkpoints.all()) bodies.set(id, body)
-    const found: Checkpoint[] = []
-    for (const [id, body] of bodies) found.push(await this.#say(id, body, bodies))
-    return found.sort((a, b) => a.body.height - b.body.height || (a.id < b.id ? -1 : 1))
+  /** See {@link listCheckpoints}. */
+  list(): Promise<Checkpoint[]> {
+    return listCheckpoints(this.#listNeeds)
   }
 
-  async #say(
-    id: CheckpointId,
-    body: CheckpointBody,
-    all: ReadonlyMap<CheckpointId, CheckpointBody>,
-  ): Promise<Checkpoint> {
-    const { links } = this.#sealed
-    const votes = [...(await this.#needs.events.checkpoints.votesFor(id, body))].sort()
-    const isRight = links.find((link) => link.id === id)?.isRight ?? this.#rights.get(id)
-    const root = isRight === undefined ? 'unknown' : isRight ? 'verified' : 'mismatch'
-    const common = { id, body, votes, root } as const
-    const unknown = { ...common, voters: 0, needed: 0 }
-    const place = await this.#chain.placeOf(body)
-    if (place === undefined) {
-      const before = body.previous && all.get(body.previous)
-      const isPassed = before !== undefined && before.height <= links.length
-      return { ...unknown, status: isPassed ? 'passed-over' : 'incomplete' }
-    }
-    const link = links[place.count]
-    if (link?.id === id) {
-      const voters = votersOf(place.live, new Set(link.live)).size
-      return { ...common, voters, needed: quorumOf(voters), status: 'final' }
-    }
-    const { covered, tally } = await this.#chain.look(id, body, place)
-    const status =
-      covered.is === 'incomplete'
-        ? 'incomplete'
-        : link === undefined && covered.is === 'complete'
-          ? 'open'
-          : 'passed-over'
-    if (tally === undefined) return { ...unknown, status }
-    return { ...common, voters: tally.voters.size, needed: tally.needed, status }
+  /** See {@link describeCheckpoint}. */
+  describe(id: CheckpointId): Promise<Checkpoint | undefined> {
+    return describeCheckpoint(this.#listNeeds, id)
+  }
+
+  get #listNeeds(): ListNeeds {
+    const { events: log, authority } = this.#needs
+    const isRight = (id: CheckpointId) => this.#rights.get(id)
+    return { log, sealed: this.#sealed, chain: this.#chain, authority: authority(), isRight }
   }
 
   /**
@@ -272,18 +243,16 @@ export class Finality {
     const { events: log, crypto } = this.#needs
     const asked = checkpointIdOf(log.id, body, crypto.sha256)
     const place = await this.#chain.placeOf(body)
-    const candidates = new Map<CheckpointId, Set<PublicKey>>([[asked, new Set()]])
+    const before = place?.live ?? new Set<PublicKey>()
+    const votesFor = (id: CheckpointId) => log.checkpoints.votesFor(id, body, before)
     for await (const { id, key: voter } of log.checkpoints.votesAfter(body.previous)) {
-      candidates.set(id, (candidates.get(id) ?? new Set()).add(voter))
-    }
-    for (const [id, votes] of candidates) {
-      if (id === asked || !votes.has(key)) continue
-      const mine = { id, votes }
-      const other = { id: asked, votes: candidates.get(asked) ?? new Set() }
-      if (place && bestOf([mine, other], place.live) === other) continue
+      if (voter !== key || id === asked) continue
+      const mine = { id, votes: await votesFor(id) }
+      const other = { id: asked, votes: await votesFor(asked) }
+      if (place && bestOf([mine, other], before) === other) continue
       const text = textOfEventId(id as string as EventId)
       throw new GonkError('ALREADY_VOTED', `this key has voted for checkpoint ${text}`, {
-        hint: `it is ahead of the other one: a key votes once at height ${body.height}`,
+        hint: 'that one has as many votes or more; when the other is ahead, repeat to vote for it instead',
       })
     }
   }

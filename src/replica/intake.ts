@@ -23,12 +23,20 @@ export interface IntakeNeeds {
   readonly crypto: Crypto
 }
 
-/** @param refuses whether there is no room for an undecided proposal of so many bytes. */
+const nobody: ReadonlySet<EventId> = new Set()
+
+/** What may be turned away before it costs anything: see replica/pool.ts. */
+export interface Door {
+  readonly isNews: boolean
+  /** Proposals among these that are not taken in. */
+  crowded(events: readonly Event[]): Promise<ReadonlySet<EventId>>
+}
+
 export async function takeIn(
   { log, crypto }: IntakeNeeds,
   blocks: readonly Uint8Array[],
   dataset: DatasetId,
-  refuses: (blockBytes: number) => boolean = () => false,
+  door?: Door,
 ): Promise<Intake> {
   const refused: Refused[] = []
   const candidates = new Map<EventId, Event>()
@@ -43,12 +51,13 @@ export async function takeIn(
       candidates.set(event.id, event)
     }
   }
-  const ids = [...candidates.keys()]
+  const turnedAway = (door?.isNews && (await door.crowded([...candidates.values()]))) || nobody
+  const ids = [...candidates.keys()].filter((id) => !turnedAway.has(id))
   const known = await log.hasMany(ids)
   const unknown = ids.filter((_, i) => known[i] !== true).map((id) => candidates.get(id) as Event)
   const back = await putBack(log, unknown)
   const lasting = unknown.filter(({ id }) => !back.has(id))
-  const crowded = await withoutRoom(log, lasting, refuses)
+  const crowded = door?.isNews === false ? await door.crowded(lasting) : turnedAway
   const fresh = lasting.filter(({ id }) => !crowded.has(id))
   const verdicts = await Promise.all(
     fresh.map((event) => {
@@ -67,24 +76,11 @@ export async function takeIn(
   return { events, refused, known: ids.length - lasting.length }
 }
 
-/**
- * Proposals that nobody waits for, when there is no room or when there are too many: to verify them
- * would be in vain.
- */
-async function withoutRoom(
-  log: DatasetLog,
-  events: readonly Event[],
-  refuses: (blockBytes: number) => boolean,
-): Promise<ReadonlySet<EventId>> {
-  if (events.some(({ family }) => family !== 'proposal')) return new Set()
-  const ids = events.filter(({ block }) => refuses(block.length)).map(({ id }) => id)
-  const wanted = ids.length > 0 ? await log.areWanted(ids) : []
-  return new Set(ids.filter((_, i) => wanted[i] !== true))
-}
-
 /** A part of a message keeps all of it in memory, for as long as the event is. */
 function ownBytes(block: Uint8Array): Uint8Array {
-  return block.byteLength < block.buffer.byteLength ? new Uint8Array(block) : block
+  // A Buffer's own `slice` copies nothing.
+  const isPart = block.byteLength < block.buffer.byteLength
+  return isPart ? Uint8Array.prototype.slice.call(block) : block
 }
 
 function datasetOf(event: Event): DatasetId {

@@ -39,10 +39,14 @@ export class Candidates {
     }
   }
 
-  /** What came from `next` is pushed out. */
-  gone(author: PublicKey, bytes: number): void {
+  /** What came from `next` is pushed out. An author of whom that was all is not kept in mind. */
+  async gone(author: PublicKey, bytes: number): Promise<void> {
     const known = this.#authors.get(author)
-    if (known) known.bytes -= bytes
+    if (known === undefined) return
+    known.bytes -= bytes
+    if (known.bytes > 0) return
+    this.#authors.delete(author)
+    await known.entries.return?.()
   }
 
   async close(): Promise<void> {

@@ -2,12 +2,14 @@
 // share, and who takes most gives way. Runs behind the replica's lock.
 import { isRejection } from '../core/errors.ts'
 import { decodeEvent } from '../core/event-codec.ts'
+import type { Event } from '../core/event.ts'
 import type { EventId, PublicKey, Sha256 } from '../core/ids.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { PoolEntry } from '../log/pool-index.ts'
 import type { ProposalRow } from '../log/rows.ts'
 import type { PeerId } from '../ports.ts'
 import type { Draft } from './draft.ts'
+import type { Door } from './intake.ts'
 import { NewsBudget } from './news-budget.ts'
 import { Candidates } from './pool-candidates.ts'
 import { type Share, Shares } from './pool-shares.ts'
@@ -64,6 +66,8 @@ export class Pool {
   #expiryMs = 0
   readonly #turnover = new Rate(TURNOVER)
   readonly #news = new NewsBudget()
+  /** Proposals are wanted that are not here; undefined: only the disk knows. */
+  #waits: boolean | undefined
   // ---- of one batch
   #changes = new Map<string, Change>()
   #candidates = new Map<number, Candidates>()
@@ -107,14 +111,35 @@ export class Pool {
   }
 
   /**
-   * Whether a proposal of so many bytes is refused, for want of room or because it is one of too many:
-   * a check without any cost, for before the signature is verified.
+   * Turns away proposals that nobody waits for, when there is no room or when there are too many: to
+   * verify them would be in vain.
    */
-  refuses(from: From, blockBytes: number): boolean {
+  doorFor(from: From): Door {
+    const isNews = typeof from !== 'string' && from.isNews
+    const crowded = async (events: readonly Event[]): Promise<ReadonlySet<EventId>> => {
+      // An event beside them may name them.
+      if (events.some(({ family }) => family !== 'proposal')) return new Set()
+      const ids = events
+        .filter(({ block }) => this.#refuses(from, block.length))
+        .map(({ id }) => id)
+      if (ids.length === 0 || !(await this.#isWaiting())) return new Set(ids)
+      const wanted = await this.#needs.log.areWanted(ids)
+      return new Set(ids.filter((_, i) => wanted[i] !== true))
+    }
+    return { isNews, crowded }
+  }
+
+  #refuses(from: From, blockBytes: number): boolean {
     const isNews = typeof from !== 'string' && from.isNews
     if (isNews && !this.#news.take(from.peer, this.#needs.clock.nowMs())) return true
     if (this.bytes + blockBytes <= this.#bytesMax || from === 'own') return false
     return this.#wayIn(from, blockBytes) === undefined
+  }
+
+  /** Whether owners name proposals that are not here: read once, then known. */
+  async #isWaiting(): Promise<boolean> {
+    this.#waits ??= (await this.#needs.log.wanted(1)).length > 0
+    return this.#waits
   }
 
   /** At whose cost there would be room: that of others alone, or of the peer itself as well. */
@@ -190,6 +215,8 @@ export class Pool {
   /** Ends a batch: what is to be written of all shares that changed. */
   async settle(draft: Draft): Promise<void> {
     const { log } = this.#needs
+    if (draft.wanted.size > 0) this.#waits = true
+    else if (draft.named.size > 0) this.#waits = undefined
     const changes = [...this.#changes.values()]
     const before = await log.pool.bytesOf(changes)
     for (const [i, change] of changes.entries()) {
@@ -230,7 +257,7 @@ export class Pool {
       if (entry === undefined) return false
       const row = draft.named.has(entry.id) ? undefined : await log.proposal(entry.id)
       if (row === undefined || row.named || row.own) continue
-      candidates.gone(entry.author, row.poolBytes)
+      await candidates.gone(entry.author, row.poolBytes)
       await this.#evict(draft, entry.id, row)
       return true
     }

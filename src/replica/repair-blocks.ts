@@ -47,14 +47,14 @@ export class Damage {
 
   async #setAside(ids: readonly EventId[]): Promise<void> {
     const { log, logger } = this.#needs
-    const [blocks, areAside, areKnown] = await Promise.all([
-      log.blocks(ids),
-      log.quarantine.areIn(ids),
-      areListed(log, ids),
-    ])
-    const bad = ids.filter(
+    const [areAside, areKnown] = await Promise.all([log.quarantine.areIn(ids), areListed(log, ids)])
+    const blocks = await log.blocks(ids)
+    const suspect = ids.filter(
       (id, i) => areAside[i] !== true && areKnown[i] === true && !this.#isOf(id, blocks[i]),
     )
+    // What gave way meanwhile is neither here nor damaged.
+    const areStill = suspect.length > 0 ? await areListed(log, suspect) : []
+    const bad = suspect.filter((_, i) => areStill[i] === true)
     if (bad.length === 0) return
     const writes = bad.flatMap((id) => log.quarantine.set(id, blocks[ids.indexOf(id)]))
     await log.commit(writes, { durable: true })

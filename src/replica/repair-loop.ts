@@ -1,6 +1,7 @@
 // Gets back the events of one dataset that are set aside: from peers those that are damaged, from what
 // was set aside those whose parents have come. Looks when there is a reason to, and never in a circle.
 import { type EventId, eventIdOfBlock, textOfEventId } from '../core/ids.ts'
+import type { DatasetLog } from '../log/dataset-log.ts'
 import type { Crypto, Logger, Network, PeerId } from '../ports.ts'
 import type { Replica } from './replica.ts'
 import { fetchEvents } from './sync-client.ts'
@@ -14,7 +15,18 @@ export interface RepairLoopNeeds {
 
 const IDS_PER_REQUEST = 64
 const REQUEST_TIMEOUT_MS = 30_000
-const SUBMIT_BYTES = 2 << 20
+const IDS_PER_READ = 1_000
+
+/** What is set aside of a dataset. */
+export interface Aside {
+  readonly damaged: readonly EventId[]
+  /** Whole, and what they build on is not here. */
+  readonly orphans: readonly EventId[]
+  /** Events that orphans build on; undefined: not known, for nobody has tried yet to put them back. */
+  readonly lacking?: ReadonlySet<EventId>
+}
+
+const NOTHING: Aside = { damaged: [], orphans: [], lacking: new Set() }
 
 export class RepairLoop {
   readonly #needs: RepairLoopNeeds
@@ -22,16 +34,21 @@ export class RepairLoop {
   readonly #undo: (() => void)[]
   #running: Promise<void> | undefined
   #isPoked = false
-  /** What is set aside and not damaged, as of the last look. */
-  #orphans = 0
+  /** As of the last look; to look costs as much as there is. */
+  #aside = NOTHING
+  #isOutdated = true
 
   constructor(needs: RepairLoopNeeds) {
     this.#needs = needs
     const { replica } = needs
     this.#undo = [
-      replica.damage.onFound(() => this.poke()),
-      replica.onStored(() => {
-        if (this.#orphans > 0) this.poke()
+      replica.damage.onFound(() => {
+        this.#isOutdated = true
+        this.poke()
+      }),
+      replica.onStored((events) => {
+        const { lacking } = this.#aside
+        if (events.some(({ id }) => lacking?.has(id))) this.poke()
       }),
     ]
     this.poke()
@@ -52,69 +69,83 @@ export class RepairLoop {
 
   async #run(): Promise<void> {
     const { replica, logger, network } = this.#needs
+    const { signal } = this.#stopped
     try {
-      while (this.#isPoked && !this.#stopped.signal.aborted) {
+      while (this.#isPoked && !signal.aborted) {
         this.#isPoked = false
-        await mend(this.#needs, network.peersOf(replica.id), this.#stopped.signal)
-        this.#orphans = (await asideOf(this.#needs)).orphans.size
+        if (this.#isOutdated) {
+          this.#isOutdated = false
+          this.#aside = await asideOf(this.#needs)
+        }
+        this.#aside = await mend(this.#needs, this.#aside, network.peersOf(replica.id), signal)
       }
     } catch (error) {
-      if (this.#stopped.signal.aborted) return
+      this.#isOutdated = true
+      if (signal.aborted) return
       const fields = { dataset: textOfEventId(replica.id), reason: String(error) }
       logger.warn(fields, 'damaged events could not be put back yet')
     }
   }
 }
 
-/**
- * One look at all that is set aside, asking these peers.
- * @returns how many events are still missing.
- */
+/** Asks these peers for what is damaged, and puts back what can be. @returns what is still set aside. */
 export async function mend(
   needs: RepairLoopNeeds,
+  { damaged, orphans, lacking }: Aside,
   peers: readonly PeerId[],
   signal?: AbortSignal,
-): Promise<number> {
+): Promise<Aside> {
   const { replica, logger } = needs
+  const { log } = replica
   const dataset = textOfEventId(replica.id)
-  let { damaged } = await asideOf(needs)
-  const before = damaged.length
+  if (damaged.length + orphans.length === 0) return NOTHING
+  let left = damaged
   for (const peer of peers) {
-    if (damaged.length === 0 || signal?.aborted) break
-    await askPeer(needs, peer, damaged, signal).catch((error: unknown) => {
+    if (left.length === 0 || signal?.aborted) break
+    await askPeer(needs, peer, left, signal).catch((error: unknown) => {
       logger.debug({ peer, dataset, reason: String(error) }, 'peer gave no damaged events back')
     })
-    damaged = (await asideOf(needs)).damaged
+    left = await notHere(log, left)
   }
-  const { orphans } = await asideOf(needs)
-  if (orphans.size > 0) await submitAll(replica, orphans)
-  if (before === 0 && orphans.size === 0) return 0
-  const left = damaged.length
-  if (left < before) {
+  // To try costs a signature each: not in vain.
+  const isTime = lacking === undefined || (await log.hasMany([...lacking])).includes(true)
+  const rest = isTime ? await submitAll(replica, orphans) : { orphans, lacking }
+  if (left.length < damaged.length) {
     await replica.settled()
-    logger.info({ dataset, events: before - left }, 'damaged events are whole again')
+    logger.info({ dataset, events: damaged.length - left.length }, 'damaged events are whole again')
   }
-  if (left > 0 && peers.length > 0) {
+  if (left.length > 0 && peers.length > 0) {
     const todo = 'no peer has events that are damaged here: `gonk-node repair` goes on without them'
-    logger.warn({ dataset, events: left, code: 'HOME_DAMAGED' }, todo)
+    logger.warn({ dataset, events: left.length, code: 'HOME_DAMAGED' }, todo)
   }
-  return left
+  return { damaged: left, ...rest }
 }
 
-/** What is set aside; forgets what is here again. */
-async function asideOf({
+/** One look at all that is set aside; forgets what is here again. */
+export async function asideOf({
   replica: { log },
   crypto,
-}: RepairLoopNeeds): Promise<{ damaged: EventId[]; orphans: Map<EventId, Uint8Array> }> {
+}: Pick<RepairLoopNeeds, 'replica' | 'crypto'>): Promise<Aside> {
   const damaged: EventId[] = []
-  const orphans = new Map<EventId, Uint8Array>()
+  const orphans: EventId[] = []
   for await (const [id, found] of log.quarantine.list()) {
-    const [isHere] = await log.hasMany([id])
-    if (isHere === true) await log.commit([log.quarantine.drop(id)])
-    else if (eventIdOfBlock(found, crypto.sha256) === id) orphans.set(id, found)
+    if (eventIdOfBlock(found, crypto.sha256) === id) orphans.push(id)
     else damaged.push(id)
   }
-  return { damaged, orphans }
+  return { damaged: await notHere(log, damaged), orphans: await notHere(log, orphans) }
+}
+
+/** Those that are not here; of the others, forgets what was set aside. */
+async function notHere(log: DatasetLog, ids: readonly EventId[]): Promise<EventId[]> {
+  const left: EventId[] = []
+  for (let at = 0; at < ids.length; at += IDS_PER_READ) {
+    const some = ids.slice(at, at + IDS_PER_READ)
+    const areHere = await log.hasMany(some)
+    left.push(...some.filter((_, i) => areHere[i] !== true))
+    const here = some.filter((_, i) => areHere[i] === true)
+    await log.commit(here.map((id) => log.quarantine.drop(id)))
+  }
+  return left
 }
 
 async function askPeer(
@@ -144,21 +175,21 @@ async function askPeer(
 /** Parents may be among them: as long as some get in, the rest is tried again. */
 async function submitAll(
   replica: Replica,
-  events: ReadonlyMap<EventId, Uint8Array>,
-): Promise<void> {
-  let left = [...events]
+  orphans: readonly EventId[],
+): Promise<Pick<Aside, 'orphans' | 'lacking'>> {
+  const { log } = replica
+  let left = orphans
+  let lacking = new Set<EventId>()
   for (let before = Infinity; left.length > 0 && left.length < before;) {
     before = left.length
-    for (let at = 0; at < left.length;) {
-      const blocks: Uint8Array[] = []
-      for (let bytes = 0; at < left.length && bytes < SUBMIT_BYTES; at++) {
-        const [, block] = left[at] as [EventId, Uint8Array]
-        blocks.push(block)
-        bytes += block.length
-      }
-      await replica.submit(blocks)
+    lacking = new Set()
+    for (let at = 0; at < left.length; at += IDS_PER_REQUEST) {
+      const found = await log.quarantine.found(left.slice(at, at + IDS_PER_REQUEST))
+      const { missingParents } = await replica.submit(found)
+      for (const id of missingParents) lacking.add(id)
     }
-    const areHere = await replica.log.hasMany(left.map(([id]) => id))
-    left = left.filter((_, i) => areHere[i] !== true)
+    left = await notHere(log, left)
   }
+  for (const id of left) lacking.delete(id)
+  return { orphans: left, lacking }
 }

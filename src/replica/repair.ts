@@ -98,7 +98,8 @@ async function isOutdated(log: DatasetLog): Promise<boolean> {
     if (ids.push(id) === HEADERS_PER_READ && (await anySince())) return true
   }
   if (await anySince()) return true
-  await log.commit([log.putMeta('rules', RULES_VERSION)])
+  // A full disk must not keep a dataset shut: the next start looks again.
+  await log.commit([log.putMeta('rules', RULES_VERSION)]).catch(() => {})
   return false
 }
 

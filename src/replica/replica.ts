@@ -15,7 +15,8 @@ import type { NodeBlocks } from '../log/node-blocks.ts'
 import type { Clock, Crypto, Logger, PeerId, Signer } from '../ports.ts'
 import { Authoring } from './authoring.ts'
 import type { Authority } from './authority.ts'
-import { type Alarm, type Checkpoint, Finality } from './finality.ts'
+import type { Checkpoint } from './checkpoint-list.ts'
+import { type Alarm, Finality } from './finality.ts'
 import { historyAnew } from './history-anew.ts'
 import { type Refused, takeIn } from './intake.ts'
 import { type Keep, keepInOrder } from './keep.ts'
@@ -57,7 +58,8 @@ export interface Submission {
 
 export { signDraft } from './author-queue.ts'
 export type { OwnerOperation } from './operations-waiting.ts'
-export type { Alarm, Checkpoint } from './finality.ts'
+export type { Checkpoint } from './checkpoint-list.ts'
+export type { Alarm } from './finality.ts'
 export type { EventSets, Snapshot } from './published.ts'
 
 type Listener = (events: readonly Event[], origin: Origin, arrival: number) => void
@@ -201,9 +203,7 @@ export class Replica {
 
   /** Events from anywhere. Known ones are skipped, refused ones reported, the rest stored. */
   async submit(blocks: readonly Uint8Array[], from: Origin | Source = 'peer'): Promise<Submission> {
-    const intake = await takeIn(this.#needs, blocks, this.id, (bytes) =>
-      this.#ledger.pool.refuses(from, bytes),
-    )
+    const intake = await takeIn(this.#needs, blocks, this.id, this.#ledger.pool.doorFor(from))
     if (intake.events.length === 0) return { ...intake, stored: [], missingParents: [] }
     return this.#exclusive(async () => {
       const stored = await this.#keep(intake.events, from)
@@ -296,9 +296,14 @@ export class Replica {
 
   // ---- checkpoints
 
-  /** Every checkpoint that somebody voted for, by height and id. */
+  /** Checkpoints that owners voted for, by height and id; of very many by one of them the first. */
   async checkpoints(): Promise<Checkpoint[]> {
     return this.#settled(() => this.#finality.list())
+  }
+
+  /** Any that somebody voted for. */
+  async checkpoint(id: CheckpointId): Promise<Checkpoint | undefined> {
+    return this.#settled(() => this.#finality.describe(id))
   }
 
   /** The newest checkpoint of the chain. */

@@ -3,6 +3,7 @@
 import { CID } from 'multiformats/cid'
 import type { CheckpointBody } from '../core/event.ts'
 import type { CheckpointId, EventId, PublicKey } from '../core/ids.ts'
+import type { Tenure } from '../core/state.ts'
 import type { Database } from '../log/database.ts'
 import { draftOrdinal, sealedOrdinal } from '../log/keys.ts'
 import { SealedLog, UNFINISHED } from '../log/sealed-log.ts'
@@ -23,7 +24,8 @@ export interface Link {
   readonly upTo: number
   /** Owner events it covers on which no other that it covers builds. */
   readonly heads: readonly EventId[]
-  /** Keys that live in its state. */
+  /** Tenures that live in its state, and their keys. */
+  readonly owners: readonly Tenure[]
   readonly live: readonly PublicKey[]
   /** Its root is what its state gives here. */
   readonly isRight: boolean
@@ -116,11 +118,13 @@ export class Sealed {
       await this.log.commit([this.log.putMeta(UNFINISHED, true)])
       const place = { from: previous?.upTo ?? 0, previous: previous?.id }
       const { root, upTo, authority } = await feed(this.#needs, this.log, before, delta, place)
+      const owners = authority.tenures.filter(({ live }) => live)
       const link: Link = {
         id,
         upTo,
         heads: await this.log.heads(),
-        live: [...new Set(authority.tenures.filter(({ live }) => live).map(({ key }) => key))],
+        owners,
+        live: [...new Set(owners.map(({ key }) => key))],
         isRight: root.equals(CID.decode(body.root)),
         isForced,
         settled: added(authority, this.#links),

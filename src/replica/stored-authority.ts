@@ -38,7 +38,8 @@ export function storedOf(
 
 export function summaryOf(stored: StoredAuthority): AuthoritySummary {
   const { anyRemove, isGuarded, kOwner = 1, kReview = 1, policies = [] } = stored
-  const standings = new Map(stored.standings.map(([id, standing]) => [id, standingOf(standing)]))
+  const born = stored.standings.filter(([, { exists }]) => exists)
+  const standings = new Map(born.map(([id, standing]) => [id, standingOf(standing)]))
   return { standings, anyRemove, isGuarded, kOwner, kReview, policies }
 }
 

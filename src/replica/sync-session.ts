@@ -57,6 +57,8 @@ const UNORDERED_MAX = 512
 /** So many are put in order by the peer first; more are read from the log, which is in order. */
 const ORDERED_MAX = reconcileLimits.partsMax
 const PENDING_BYTES_MAX = 4 * 1024 * 1024
+/** Proposals have no parents, and what owners say comes in between. */
+const POOL_PENDING_BYTES_MAX = 64 * 1024
 const PROBE_BYTES = 64 * 1024
 const FIRST_GAP = 64
 
@@ -89,6 +91,7 @@ export async function runSession(
 }
 
 interface Walk {
+  readonly set: SetName
   /** Events the peer lists and this set does not. */
   lacking: number
   /** Of these, listed but not sent. */
@@ -199,6 +202,7 @@ class Session {
   async #walk(set: SetName, width: Width): Promise<Walk> {
     const view = (await this.#needs.source.sets())[set]
     const walk: Walk = {
+      set,
       lacking: 0,
       absent: 0,
       stored: 0,
@@ -291,7 +295,8 @@ class Session {
   async #receive(block: Uint8Array, walk: Walk): Promise<void> {
     this.#pending.push(block)
     this.#pendingBytes += block.length
-    if (this.#pendingBytes > PENDING_BYTES_MAX) await this.#flush(walk)
+    const bytesMax = walk.set === 'pool' ? POOL_PENDING_BYTES_MAX : PENDING_BYTES_MAX
+    if (this.#pendingBytes > bytesMax) await this.#flush(walk)
   }
 
   async #flush(walk: Walk): Promise<void> {

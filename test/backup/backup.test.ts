@@ -358,6 +358,35 @@ test('damaged blocks are named, the rest is restored, and the next backup mends 
   expect(await checkBackup(directory)).toMatchObject({ problems: [] })
 })
 
+test('a block of the home that a power cut has emptied takes the place of no good one', async () => {
+  const full = await aFullHome()
+  await backupOf(full, full.directory)
+  const [cut = ''] = await blocksIn(full.home.dir)
+  const file = join(full.home.dir, 'blocks', cut)
+  const kept = await readFile(join(full.directory, 'blocks', cut))
+  for (const rest of [kept.subarray(0, 0), kept.subarray(0, kept.length - 1)]) {
+    await rm(file)
+    await writeFile(file, rest)
+    expect((await backupOf(full, full.directory)).blocks.missing).toBe(1)
+    expect(await readFile(join(full.directory, 'blocks', cut))).toEqual(kept)
+  }
+})
+
+test('what is no file is missing, and is not waited for', async () => {
+  const full = await aFullHome()
+  await backupOf(full, full.directory)
+  const { state } = await readManifest(full.directory)
+  const [block = ''] = await blocksIn(full.directory)
+  await rm(join(full.directory, 'blocks', block))
+  await symlink('/dev/zero', join(full.directory, 'blocks', block))
+  expect((await checkBackup(full.directory)).problems).toHaveLength(1)
+  await rm(join(full.directory, state, 'config.yaml'))
+  await symlink('/dev/zero', join(full.directory, state, 'config.yaml'))
+  expect((await checkBackup(full.directory)).problems).toEqual([
+    'config.yaml is missing or damaged',
+  ])
+})
+
 test('blocks that the home has lost are counted, and the backup is made', async () => {
   const full = await aFullHome()
   const [lost = ''] = await blocksIn(full.home.dir)

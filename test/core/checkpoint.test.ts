@@ -1,6 +1,14 @@
 // Whose votes make a checkpoint final, and which of several goes on the chain.
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { bestOf, pathTo, quorumOf, tallyOf, votersOf } from '../../src/core/checkpoint.ts'
+import {
+  bestOf,
+  mayBeFinal,
+  pathTo,
+  quorumOf,
+  tallyOf,
+  votersOf,
+} from '../../src/core/checkpoint.ts'
 import type { CheckpointBody } from '../../src/core/event.ts'
 import type { CheckpointId, PublicKey } from '../../src/core/ids.ts'
 
@@ -21,6 +29,20 @@ test('only voters are counted, each once', () => {
   expect(tallyOf(keys('abcd'), keys('abcd'), keys('abdx')).isFinal).toBe(true)
   expect(tallyOf(keys('ab'), keys('a'), keys('b')).isFinal).toBe(false)
   expect(tallyOf(keys('ab'), keys('a'), keys('a'))).toMatchObject({ needed: 1, isFinal: true })
+})
+
+test('what may not be final by those who surely stay never is', () => {
+  const some = fc.subarray([...'abcdefg']).map((names) => keys(names.join('')))
+  fc.assert(
+    fc.property(some, some, some, some, (before, after, votes, more) => {
+      const stay = new Set([...before].filter((key) => after.has(key) && !more.has(key)))
+      if (tallyOf(before, after, votes).isFinal) expect(mayBeFinal(before, stay, votes)).toBe(true)
+    }),
+    { numRuns: 2_000 },
+  )
+  expect(mayBeFinal(keys('ab'), keys('a'), keys('b'))).toBe(false)
+  expect(mayBeFinal(keys('abc'), keys('ab'), keys('ab'))).toBe(true)
+  expect(mayBeFinal(keys('abc'), keys('abc'), keys('cx'))).toBe(false)
 })
 
 test('of siblings the one with most votes by owners before goes on, then the smaller id', () => {

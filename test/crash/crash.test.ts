@@ -32,6 +32,9 @@ it(`loses nothing in ${kills} crashes`, { timeout: 120_000 + kills * 30_000 }, a
         if ((i + 1) % KILLS_PER_CHECK === 0) await crashes.check()
       }
       await crashes.check()
+    } catch (error) {
+      process.stdout.write(`${crashes.describe()}\n`)
+      throw error
     } finally {
       await crashes.close()
     }

@@ -84,6 +84,17 @@ export class Crashes {
     return this.#world.close()
   }
 
+  /** How both nodes are, and what they wrote last: for whoever looks into a failure. */
+  describe(): string {
+    return [this.#a, this.#b]
+      .map(({ name, daemon }) => {
+        const { exitCode, signalCode } = daemon.child
+        const end = daemon.hasEnded ? `ended: ${exitCode ?? signalCode}` : 'running'
+        return `${name} ${end}\n${daemon.written().slice(-4_000)}`
+      })
+      .join('\n')
+  }
+
   /** Kills a node while it is at something, starts it again, and looks for what it acknowledged. */
   async kill(kind: Kind): Promise<Kill> {
     const within = KILL_WITHIN_MS[kind]

@@ -123,7 +123,7 @@ afterAll(async () => {
   await world.close()
 })
 
-it('a walk from the root reaches every accepted byte, superseded and deleted ones too', async () => {
+it('T52: a walk from the root reaches every accepted byte, superseded and deleted ones too', async () => {
   const { root, stateRoot } = await a.api.root('cells')
   const seen = await walk(CID.parse(root))
   expect([...seen]).toEqual(expect.arrayContaining([stateRoot, ...content.accepted]))
@@ -133,7 +133,7 @@ it('a walk from the root reaches every accepted byte, superseded and deleted one
   expect(files.some((bytes) => bytes.equals(large))).toBe(true)
 })
 
-it('and nothing that was rejected or waits; Bitswap does not give it either', async () => {
+it('T52: nothing that was rejected or waits is reached; Bitswap does not give it either', async () => {
   const { root } = await a.api.root('cells')
   const seen = await walk(CID.parse(root))
   expect(content.never.filter((cid) => seen.has(cid))).toEqual([])
@@ -143,7 +143,7 @@ it('and nothing that was rejected or waits; Bitswap does not give it either', as
   expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
 })
 
-it('ROOT/files/NAME is the file, in directories of any size', async () => {
+it('T52: ROOT/files/NAME is the file, in directories of any size', async () => {
   const many = manyFiles(`wide/${'n'.repeat(230)}`, 1_200, 8)
   await added({ ...many, 'deep/er/leaf.txt': text('leaf') }, true)
   const { root } = await a.api.root('cells')

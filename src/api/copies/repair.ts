@@ -3,7 +3,7 @@
 import type { PublicKey } from '../../core/ids.ts'
 import type { CatalogEntry } from '../../log/catalog.ts'
 import type { PeerId } from '../../ports.ts'
-import { mend } from '../../replica/repair-loop.ts'
+import { asideOf, mend } from '../../replica/repair-loop.ts'
 import type { Replica } from '../../replica/replica.ts'
 import type { ProgressOptions, RepairResult } from '../../contract/api.ts'
 import type { NodeContext } from '../context.ts'
@@ -29,11 +29,12 @@ export async function repair(
   const replica = await replicas.get(entry.id)
   const peers = await connectAll(context, entry, options)
   await catchUp(context, live, replica, entry, peers, options)
-  const missingEvents = await mend({ ...context, replica }, peers, options.signal)
+  const needs = { ...context, replica }
+  const { damaged } = await mend(needs, await asideOf(needs), peers, options.signal)
   await keeper.gate.shared(() => lackBroken(context, replica, options))
   const missingFiles = await keeper.fetchLacking(replica, { ...options, peers })
   const { root } = replica.hasGenesis ? await replica.snapshot() : { root: '' }
-  return { events, missingEvents, missingFiles, root: root.toString() }
+  return { events, missingEvents: damaged.length, missingFiles, root: root.toString() }
 }
 
 function ownKeys({ signer, users }: NodeContext): PublicKey[] {

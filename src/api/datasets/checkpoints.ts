@@ -24,7 +24,7 @@ export async function listCheckpoints(replica: Replica): Promise<Checkpoints> {
 }
 
 function infoOf(replica: Replica, checkpoint: Checkpoint): CheckpointInfo {
-  const { id, body, status, root, votes, voters, needed } = checkpoint
+  const { id, body, status, root, votes, voters, needed, have } = checkpoint
   return {
     id: textOfCheckpoint(id),
     height: body.height,
@@ -38,6 +38,7 @@ function infoOf(replica: Replica, checkpoint: Checkpoint): CheckpointInfo {
     votes: [...votes],
     voters,
     needed,
+    have,
   }
 }
 
@@ -62,9 +63,8 @@ export async function createCheckpoint(
 ): Promise<CheckpointVoted> {
   const checkpoint = await replica.checkpointDraft()
   const event = await replica.act(context.signer, { kind: 'cp', checkpoint })
-  const known = await replica.checkpoints()
   const id = checkpointIdOf(replica.id, checkpoint, context.crypto.sha256)
-  const voted = known.find((one) => one.id === id)
+  const voted = await replica.checkpoint(id)
   if (voted === undefined) throw new GonkError('INTERNAL', 'the vote for a checkpoint is lost')
   return { event: textOfEventId(event.id), checkpoint: infoOf(replica, voted) }
 }
@@ -100,7 +100,7 @@ export async function voteCheckpoint(
     if (!votes.includes(own.key)) return
     throw new GonkError('ALREADY_VOTED', `you have voted for checkpoint ${name} already`)
   })
-  const voted = (await replica.checkpoints()).find((one) => one.id === id) ?? found
+  const voted = (await replica.checkpoint(id)) ?? found
   return { event: textOfEventId(event.id), checkpoint: infoOf(replica, voted) }
 }
 
@@ -129,12 +129,14 @@ export async function anchorTo(
   anchor: CheckpointId,
   { pinOnly = false }: Pick<CloneRequest, 'pinOnly'>,
 ): Promise<void> {
-  const find = async () => (await replica.checkpoints()).find(({ id }) => id === anchor)
+  const find = () => replica.checkpoint(anchor)
   if (!pinOnly && (await find()) !== undefined) await replica.setAnchor(anchor)
   if ((await find())?.status === 'final') return
   const what = `the dataset does not contain the checkpoint ${textOfCheckpoint(anchor)}`
   throw new GonkError('ANCHOR_NOT_FOUND', what, {
-    hint: 'ask who gave it to you; the same command with another --peer or --anchor goes on',
+    hint:
+      'ask who gave it to you; the same command with another --peer or --anchor goes on, ' +
+      '`gonk-node dataset forget` gives it up',
   })
 }
 
@@ -143,6 +145,9 @@ async function resolveCheckpoint(
   ref: string,
   code: 'NOT_FOUND' | 'ANCHOR_NOT_FOUND' = 'NOT_FOUND',
 ): Promise<Checkpoint> {
+  const whole = eventIdOfText(ref)
+  const exact = whole && (await replica.checkpoint(whole as string as CheckpointId))
+  if (exact) return exact
   const all = await replica.checkpoints()
   const found = all.filter(({ id }) => ref !== '' && textOfCheckpoint(id).startsWith(ref))
   if (found.length > 0) return onlyOne(found, ref, 'checkpoint', ({ id }) => textOfCheckpoint(id))

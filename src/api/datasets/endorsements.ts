@@ -47,20 +47,21 @@ export async function ownersOf(
 }
 
 /**
- * Refuses to sign what waits already in another event: who agrees endorses that.
- * Throws EXISTS, ALREADY_APPROVED.
+ * Refuses to sign what waits already in another event: who agrees endorses that. Whose agreement there
+ * would not count, as who became an owner after it, may sign it anew. Throws EXISTS, ALREADY_APPROVED.
  */
 export async function requireNew(
   replica: Replica,
-  own: PublicKey,
+  own: Tenure,
   { kind, ...of }: { kind: OwnerOperation['kind']; key?: PublicKey; kReview?: number },
 ): Promise<void> {
   const isIt = (one: OwnerOperation) =>
     one.kind === kind && one.key === of.key && one.kReview === of.kReview
   const found = (await replica.operationsWaiting()).filter(isIt)
-  const mine = found.find(({ endorsedBy }) => endorsedBy.includes(own))
+  const mine = found.find(({ endorsedBy }) => endorsedBy.includes(own.key))
   if (mine) throw agreedAlready(mine)
-  const [other] = found
+  const isOpen = await Promise.all(found.map((one) => counts(replica, own, one)))
+  const other = found.find((_, i) => isOpen[i])
   if (other === undefined) return
   const { event, endorsedBy, needed } = other
   const what = `it is signed already and waits: ${endorsedBy.length} of ${needed} owners agree`
@@ -91,7 +92,7 @@ export async function endorse(
   replica: Replica,
   ref: string,
 ): Promise<Endorsed> {
-  const id = await resolveEvent(replica.log, ref, ['headers'])
+  const id = await resolveEvent(replica.log, ref)
   const event = await replica.act(
     context.signer,
     { kind: 'endorse', operation: id },
@@ -100,10 +101,7 @@ export async function endorse(
       if (operation === undefined) throw await notWaiting(replica, id)
       if (operation.endorsedBy.includes(own.key)) throw agreedAlready(operation)
       if (await counts(replica, own, operation)) return
-      const what = `the key of ${context.me.name} came to this dataset too late for its agreement to count`
-      throw new GonkError('NOT_ALLOWED', what, {
-        hint: 'owners agree who are senior to the one it is about; `gonk-node owner list` ranks them',
-      })
+      throw wouldNotCount(context.me.name, operation)
     },
   )
   return {
@@ -111,6 +109,20 @@ export async function endorse(
     operation: textOfEventId(id),
     ...(await ownersOf(context, replica)),
   }
+}
+
+function wouldNotCount(who: string, { kind }: OwnerOperation): GonkError {
+  if (kind === 'remove') {
+    const what = `the key of ${who} is not senior to the owner that this removes`
+    return new GonkError('NOT_ALLOWED', what, {
+      hint: 'only those who are can agree; `gonk-node owner list` ranks them',
+    })
+  }
+  const what = `the key of ${who} was no owner yet when this was signed, so its agreement would not count`
+  const anew = kind === 'add' ? 'owner add' : 'policy set'
+  return new GonkError('NOT_ALLOWED', what, {
+    hint: `sign it anew with \`gonk-node ${anew}\`, for others to agree to`,
+  })
 }
 
 /** Whether the endorser is senior to whom it is about; of a policy, an owner already in its past. */
@@ -132,8 +144,9 @@ async function notWaiting(replica: Replica, id: EventId): Promise<GonkError> {
   const [event] = await readEvents(replica.log, [id])
   const kind = event?.kind ?? ''
   if (!['add', 'remove', 'policy'].includes(kind)) {
+    const accept = '`gonk-node review accept` decides on proposals'
     return new GonkError('USAGE', `${textOfEventId(id)} is nothing that owners endorse`, {
-      hint: 'see what waits for endorsement: `gonk-node owner list`',
+      hint: kind === 'propose' ? accept : 'see what waits for them: `gonk-node owner list`',
     })
   }
   const [isVoid] = await replica.log.areVoid([id])

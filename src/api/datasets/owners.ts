@@ -36,8 +36,12 @@ export async function addOwner(
   const replica = await context.replicas.get(entry.id)
   const body = { kind: 'add' as const, key, ...(name !== undefined && { name }) }
   const event = await replica.act(context.signer, body, async (own) => {
-    if (replica.tenureOf(key)) throw new GonkError('EXISTS', `${who} is an owner already`)
-    await requireNew(replica, own.key, { kind: 'add', key })
+    if (replica.tenureOf(key)) {
+      throw new GonkError('EXISTS', `${who} is an owner already`, {
+        hint: 'see `gonk-node owner list`',
+      })
+    }
+    await requireNew(replica, own, { kind: 'add', key })
   })
   return { event: textOfEventId(event.id), ...(await ownersOf(context, replica)) }
 }
@@ -65,7 +69,7 @@ export async function removeOwner(
       throw new GonkError('NOT_ALLOWED', `${who} is not junior to the key of ${context.me.name}`)
     }
     await requireEnoughSeniors(replica, target, who)
-    await requireNew(replica, own.key, { kind: 'remove', key })
+    await requireNew(replica, own, { kind: 'remove', key })
   })
   return { event: textOfEventId(event.id), ...(await ownersOf(context, replica)) }
 }

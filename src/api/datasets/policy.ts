@@ -31,10 +31,11 @@ export async function setPolicy(
   }
   const body = { kind: 'policy' as const, kReview: reviews }
   const event = await replica.act(context.signer, body, async (own) => {
-    await requireNew(replica, own.key, body)
+    await requireNew(replica, own, body)
     const { kReview } = replica.policy
     if (kReview !== reviews) return
-    throw new GonkError('EXISTS', `${reviews} owners must accept a change already`, {
+    const who = reviews === 1 ? '1 owner' : `${reviews} owners`
+    throw new GonkError('EXISTS', `${who} must accept a change already`, {
       hint: 'see `gonk-node policy show`',
     })
   })
