@@ -1,0 +1,51 @@
+// Lengths in front of messages, in whatever pieces they come.
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Frames } from '../../src/network/gossip-frames.ts'
+
+const MAX = 1_000
+
+/** As gossip has it: seven bits a byte, the lowest first. */
+function prefixOf(length: number): number[] {
+  const low = length % 128
+  const rest = Math.floor(length / 128)
+  return rest === 0 ? [low] : [low | 0x80, ...prefixOf(rest)]
+}
+
+const stream = (lengths: readonly number[]) =>
+  Uint8Array.from(lengths.flatMap((length) => [...prefixOf(length), ...Array(length).fill(0xff)]))
+
+function* piecesOf(bytes: Uint8Array, cuts: readonly number[]): Generator<Uint8Array> {
+  let at = 0
+  for (const cut of cuts) {
+    yield bytes.subarray(at, Math.min(bytes.length, at + cut))
+    at += cut
+  }
+  yield bytes.subarray(at)
+}
+
+const cuts = fc.array(fc.integer({ min: 0, max: 300 }), { maxLength: 40 })
+
+test('messages that are not too long go through, however they are cut', () => {
+  const lengths = fc.array(fc.integer({ min: 0, max: MAX }), { maxLength: 20 })
+  fc.assert(
+    fc.property(lengths, cuts, (list, at) => {
+      const frames = new Frames(MAX)
+      const bytes = stream(list)
+      for (const piece of piecesOf(bytes, at)) expect(frames.tooLong(piece)).toBeUndefined()
+    }),
+  )
+})
+
+test('one that is too long is found out when it is announced, whatever came before', () => {
+  const lengths = fc.array(fc.integer({ min: 0, max: 200 }), { maxLength: 10 })
+  const tooLong = fc.integer({ min: MAX + 1, max: 2 ** 40 })
+  fc.assert(
+    fc.property(lengths, tooLong, cuts, (list, long, at) => {
+      const frames = new Frames(MAX)
+      const bytes = Uint8Array.from([...stream(list), ...prefixOf(long)])
+      const found = [...piecesOf(bytes, at)].map((piece) => frames.tooLong(piece))
+      expect(found.filter((length) => length !== undefined).length).toBeGreaterThan(0)
+    }),
+  )
+})
