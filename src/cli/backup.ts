@@ -65,6 +65,9 @@ async function backup(
         datasetsText(result.datasets),
       ].join('\n')
     })
+    if (!result.keys) {
+      session.output.note('no keys are in it, nor those of an older backup in that folder any more')
+    }
     if (result.blocks.missing === 0) return
     const missing = countText(result.blocks.missing, 'block')
     session.output.note(`${missing} of content missing here, and so in the backup: see \`verify\``)

@@ -63,7 +63,7 @@ function addVotes(checkpoint: Command): void {
         session.withNode(async (api) => {
           const result = await api.createCheckpoint(dataset)
           session.output.result(result, () => votedText(dataset, result))
-          await noteOthers(session, api, dataset, result.checkpoint)
+          if (!session.output.json) await noteOthers(session, api, dataset, result)
         }),
       ),
     )
@@ -121,7 +121,7 @@ async function noteOthers(
   { output }: Session,
   api: NodeApi,
   dataset: string,
-  { id, height, status }: CheckpointInfo,
+  { checkpoint: { id, height, status } }: CheckpointVoted,
 ): Promise<void> {
   if (status === 'final') return
   const { checkpoints } = await api.checkpoints(dataset)

@@ -51,7 +51,8 @@ export async function coveredBy(
   const rows = await log.headers(heads)
   const unknown = heads.filter((_, i) => rows[i] === undefined)
   if (unknown.length > 0) return { is: 'incomplete', missing: new Set(unknown) }
-  if ((await sealed.areSealed(without, place.count)).includes(true)) return { is: 'unfit' }
+  const areSealed = await sealed.areSealed(without, place.count)
+  if (without.includes(log.id) || areSealed.includes(true)) return { is: 'unfit' }
   const { fresh, reached } = await walkFrom(needs, heads, place.count)
   const last = sealed.links[place.count - 1]
   if (last?.heads.some((head) => !reached.has(head)) === true) return { is: 'unfit' }
@@ -61,11 +62,11 @@ export async function coveredBy(
     const event = kind === 'review' ? await eventOf(needs, id) : undefined
     if (event?.family === 'owner') for (const proposal of namedBy(event)) named.add(proposal)
   }
-  const late = await lateOf(needs, place, left)
-  const covered = [...new Set([...named, ...late])].filter((id) => !left.has(id))
-  const missing = await notHere(log, covered)
+  for (const id of left) named.delete(id)
+  const missing = await notHere(log, [...named])
   if (missing.length > 0) return { is: 'incomplete', missing: new Set(missing) }
-  return { is: 'complete', delta: { owner: fresh.map(({ id }) => id), late, without: left } }
+  const owner = fresh.map(({ id }) => id)
+  return { is: 'complete', delta: { owner, proposals: named, without: left } }
 }
 
 export interface Walked {
@@ -111,26 +112,8 @@ export async function walkFrom(
   return { fresh, reached, builtOn }
 }
 
-/** Proposals that the checkpoint before left out, though they are named, and this one does not. */
-async function lateOf(
-  { sealed }: CandidateNeeds,
-  { count, body }: Place,
-  left: ReadonlySet<EventId>,
-): Promise<EventId[]> {
-  const late: EventId[] = []
-  for (const id of body?.without ?? []) {
-    if (left.has(id)) continue
-    const reviews = await sealed.log.reviewsOf(id)
-    const areSealed = await sealed.areSealed(
-      reviews.map(({ event }) => event),
-      count,
-    )
-    if (areSealed.includes(true)) late.push(id)
-  }
-  return late
-}
-
-async function notHere(log: DatasetLog, proposals: readonly EventId[]): Promise<EventId[]> {
+/** Which of the proposals are not in the log. */
+export async function notHere(log: DatasetLog, proposals: readonly EventId[]): Promise<EventId[]> {
   const rows = await log.proposals(proposals)
   return proposals.filter((_, i) => rows[i] === undefined)
 }

@@ -172,11 +172,18 @@ export class Chain {
     const place = body && (await this.placeOf(body))
     if (body === undefined || place === undefined) return
     const isForced = this.#path[place.count] === id
-    if (isForced && sealed.links[place.count]?.id === id) {
+    const previous = sealed.links[place.count - 1]
+    const link = sealed.links[place.count]
+    if (isForced && link?.id === id) {
       this.#complete.add(id)
+      // It needs no votes, but with enough of them it makes a fork of another that is final.
+      const live = new Set(link.live)
+      const votes = await log.checkpoints.votesFor(id, body, new Set([...place.live, ...live]))
+      if (tallyOf(place.live, live, votes).isFinal) {
+        await this.#setFinal(place.count, id, previous)
+      }
       return
     }
-    const previous = sealed.links[place.count - 1]
     // A vote more takes nothing away.
     if (!isForced && this.#final.get(place.count)?.has(id) === true) {
       await this.#setFinal(place.count, id, previous)

@@ -4,8 +4,20 @@ import { GonkError } from '../core/errors.ts'
 import type { CheckpointBody } from '../core/event.ts'
 import { type EventId, founderTenure, textOfEventId } from '../core/ids.ts'
 import { limits } from '../core/limits.ts'
-import { areVotes, type CandidateNeeds, coveredBy, type Place, walkFrom } from './candidate.ts'
+import {
+  areVotes,
+  type CandidateNeeds,
+  coveredBy,
+  notHere,
+  type Place,
+  type Walked,
+  walkFrom,
+} from './candidate.ts'
+import { namedBy } from './read-ahead.ts'
 import type { Delta } from './sealed-feed.ts'
+import { eventOf } from './verdicts.ts'
+
+const HEADERS_PER_READ = 1_000
 
 export interface DraftNeeds extends CandidateNeeds {
   /** The root of the whole dataset but for some owner events that nothing follows from. */
@@ -30,27 +42,72 @@ export async function draftCheckpoint(needs: DraftNeeds, place: Place): Promise<
   // What is settled stays covered, also where it does not count.
   const lost = (last?.heads ?? []).filter((head) => !reached.has(head))
   const ends = parents.filter((id) => !builtOn.has(id))
-  const heads = [...new Set([...ends, ...lost])].sort()
-  if (heads.length > limits.parentsMax) {
-    throw new GonkError('TOO_LARGE', `the history has more than ${limits.parentsMax} ends`, {
-      hint: 'decide something first: that brings them together',
-    })
-  }
+  const heads = checked([...new Set([...ends, ...lost])].sort())
+  const whole = await bodyOf(needs, place, heads)
+  if (whole.body.without.length <= limits.withoutMax) return withRoot(needs, whole)
+  // Somebody decided about more than a checkpoint may leave out: it takes several.
+  const part = await headsOfPart(needs, fresh, last?.heads ?? [])
+  return withRoot(needs, await bodyOf(needs, place, checked(part)))
+}
+
+type Unrooted = Omit<CheckpointBody, 'root'>
+
+function checked(heads: readonly EventId[]): readonly EventId[] {
+  if (heads.length <= limits.parentsMax) return heads
+  throw new GonkError('TOO_LARGE', `the history has more than ${limits.parentsMax} ends`, {
+    hint: 'decide something first: that brings them together',
+  })
+}
+
+/** What is not here is left out. */
+async function bodyOf(
+  needs: CandidateNeeds,
+  place: Place,
+  heads: readonly EventId[],
+): Promise<{ body: Unrooted; delta: Delta }> {
+  const last = needs.sealed.links.at(-1)
   const body = { height: place.count + 1, heads, ...(last && { previous: last.id }) }
   const all = await coveredBy(needs, { ...body, without: [] }, place)
   const without = all.is === 'incomplete' ? [...all.missing].sort() : []
   const covered = await coveredBy(needs, { ...body, without }, place)
-  if (covered.is !== 'complete' || without.length > limits.withoutMax) {
-    throw new GonkError(
-      'NOT_HERE',
-      `${without.length} proposals that owners decided are not here`,
-      {
-        hint: 'connect to a peer that has them, then repeat',
-      },
-    )
+  if (covered.is === 'complete') return { body: { ...body, without }, delta: covered.delta }
+  throw new GonkError('NOT_HERE', 'events that a checkpoint would settle are not here', {
+    hint: 'connect to a peer that has them, then repeat',
+  })
+}
+
+async function withRoot(
+  needs: DraftNeeds,
+  { body, delta }: { body: Unrooted; delta: Delta },
+): Promise<CheckpointBody> {
+  return { ...body, root: (await rootOver(needs, delta, body.heads)).bytes }
+}
+
+/**
+ * Ends of the longest first part of what is new, parents first, that names no more proposals that are not
+ * here than one checkpoint may leave out.
+ */
+async function headsOfPart(
+  needs: CandidateNeeds,
+  fresh: Walked['fresh'],
+  settled: readonly EventId[],
+): Promise<EventId[]> {
+  const { log } = needs
+  const part: EventId[] = []
+  const missing = new Set<EventId>()
+  for (const { id, kind } of fresh) {
+    const event = kind === 'review' ? await eventOf(needs, id) : undefined
+    const named = event?.family === 'owner' ? namedBy(event) : []
+    for (const proposal of await notHere(log, named)) missing.add(proposal)
+    if (missing.size > limits.withoutMax) break
+    part.push(id)
   }
-  const root = await rootOver(needs, covered.delta, heads)
-  return { ...body, without, root: root.bytes }
+  const builtOn = new Set<EventId>()
+  for (let from = 0; from < part.length; from += HEADERS_PER_READ) {
+    const rows = await log.headers(part.slice(from, from + HEADERS_PER_READ))
+    for (const row of rows) for (const parent of row?.parents ?? []) builtOn.add(parent)
+  }
+  return [...new Set([...part, ...settled])].filter((id) => !builtOn.has(id)).sort()
 }
 
 /** The root of what a complete checkpoint at the end of the chain covers. Everything must be derived. */
@@ -63,7 +120,8 @@ export async function rootOver(
   const { fresh } = await walkFrom(needs, await log.heads(), sealed.links.length)
   const covered = new Set(delta.owner)
   const beyond = fresh.filter(({ id }) => !covered.has(id))
-  const left = await log.proposals([...delta.without])
+  const open = [...delta.without, ...(await sealed.log.wanted(-1))]
+  const left = await log.proposals(open.filter((id) => !delta.proposals.has(id)))
   const isHeldBack = left.some((row) => row !== undefined)
   // Votes change nothing: without them the state is the one that is here.
   if (isHeldBack || !areVotes(beyond)) return sealed.rootWith(delta)

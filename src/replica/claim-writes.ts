@@ -24,10 +24,7 @@ export async function claimWrites(
     if (claim) touched.set(`${claim.space}:${claim.name}`, { space: claim.space, name: claim.name })
   }
   const names = [...touched.values()]
-  const [rows, settled] = await Promise.all([
-    log.names.claimsOnMany(names),
-    frozen.ofNames(names),
-  ])
+  const [rows, settled] = await Promise.all([log.names.claimsOnMany(names), frozen.ofNames(names)])
   const claims = new Map([...touched.keys()].map((key, i) => [key, rows[i] ?? []]))
   const countBefore = new Map([...claims].map(([key, list]) => [key, list.length]))
   for (const { before, after } of changes) {

@@ -3,9 +3,9 @@
 import type { PeerId } from '../ports.ts'
 import { Rate } from './rate.ts'
 
-/** Of one peer, and of all: a proposal may hold thousands of operations. */
-const EACH = { perSecond: 50, burst: 200 }
-const ALL = { perSecond: 200, burst: 800 }
+/** Of one peer, and of all. One by one they cost several times what they cost together. */
+const EACH = { perSecond: 20, burst: 100 }
+const ALL = { perSecond: 50, burst: 200 }
 /** Peers remembered; the one longest silent is forgotten first. */
 const PEERS_MAX = 1_024
 

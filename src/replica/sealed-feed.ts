@@ -31,9 +31,9 @@ export interface FeedNeeds {
 export interface Delta {
   /** Owner events and the genesis, parents before children. */
   readonly owner: readonly EventId[]
-  /** Proposals that were named before and left out. */
-  readonly late: readonly EventId[]
-  /** Proposals that it leaves out. */
+  /** Proposals that those name and it covers. */
+  readonly proposals: ReadonlySet<EventId>
+  /** Proposals that it leaves out: open until a later review names them. */
   readonly without: ReadonlySet<EventId>
 }
 
@@ -86,10 +86,9 @@ export async function feed(
     await addProposals(
       needs,
       batches,
-      named.filter((id) => !delta.without.has(id)),
+      named.filter((id) => delta.proposals.has(id)),
     )
   }
-  await addProposals(needs, batches, delta.late)
   await batches.flush()
   const { root } = await ledger.snapshot(previous)
   return { root, upTo: ledger.arrival, authority: ledger.authority }

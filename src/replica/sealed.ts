@@ -63,9 +63,11 @@ export class Sealed {
     this.log.opening.reread()
     this.#isUnfinished = (await this.log.meta(UNFINISHED)) !== undefined
     for (let height = 1; !this.#isUnfinished; height++) {
-      const link = await this.log.meta<Link>(`checkpoint ${height}`)
+      const link = await this.log.meta<Partial<Link>>(`checkpoint ${height}`)
       if (link === undefined) break
-      this.#links.push(link)
+      // Written by an earlier version: it is made anew, as one that was cut off.
+      if (link.owners === undefined) this.#isUnfinished = true
+      else this.#links.push(link as Link)
     }
     const stored = await this.log.meta<{ kReview?: number }>('authority')
     this.#kReview = stored?.kReview ?? 1

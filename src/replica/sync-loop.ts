@@ -1,10 +1,11 @@
 // Keeps one dataset in step with its peers: runs sessions when the schedule says so, tells peers
 // what is held here, and takes in gossip. Delivery rests on the sessions; gossip makes it fast.
-import { GonkError, isRejection, rejections } from '../core/errors.ts'
+import { GonkError, isRejection } from '../core/errors.ts'
 import { type DatasetId, type EventId, hexOf, type Sha256 } from '../core/ids.ts'
 import type { Clock, GossipVerdict, Logger, Network, PeerId, Random } from '../ports.ts'
 import { Canary, type DerivedState, type RootAlarm } from './canary.ts'
 import { decodeGossip, encodeGossip } from './gossip-messages.ts'
+import { isCrowded, verdictOf } from './gossip-verdict.ts'
 import { fetchEvents } from './sync-client.ts'
 import type { Roots } from './sync-messages.ts'
 import { outcomeOf, type ScheduleOptions, scheduleDefaults, SyncSchedule } from './sync-schedule.ts'
@@ -49,6 +50,7 @@ const WAITING_PER_PEER_MAX = 64
 /** Gossip is given a moment to arrive before a session is begun for it. */
 const HAVE_DELAY_MS = { min: 50, max: 250 }
 const ANNOUNCE_DELAY_MS = 50
+const CROWDED_DELAY_MS = 2_000
 /** Peers remembered; the one longest known is forgotten first. */
 const PEERS_MAX = 1_024
 
@@ -158,6 +160,7 @@ export class SyncLoop {
       }
       case 'event': {
         const outcome = await this.#needs.submit([message.block], peer, true)
+        this.#comeBack(peer, outcome)
         if (outcome.missingParents.length === 0) return verdictOf(outcome)
         return verdictOf(await this.fetch(peer, outcome.missingParents, message.block))
       }
@@ -168,6 +171,12 @@ export class SyncLoop {
         return held === undefined ? verdictOf(await this.fetch(peer, [message.id])) : 'ignore'
       }
     }
+  }
+
+  /** What was one of too many comes in one go, where there is room. */
+  #comeBack(peer: PeerId, outcome: Submitted): void {
+    const { hasRoom = () => true } = this.#needs
+    if (isCrowded(outcome) && hasRoom(peer)) this.#want(peer, 'more', CROWDED_DELAY_MS)
   }
 
   /**
@@ -387,11 +396,4 @@ const cancelled: SessionResult = {
 
 function keyOf({ owner, pool }: Roots): string {
   return hexOf(owner.root) + hexOf(pool.root)
-}
-
-/** Only what the bytes alone prove is held against whoever passed them on. */
-function verdictOf(outcome: Submitted | undefined): GossipVerdict {
-  if (outcome === undefined) return 'ignore'
-  if (outcome.refused.some(({ refused }) => rejections[refused].provable)) return 'reject'
-  return outcome.stored > 0 && outcome.missingParents.length === 0 ? 'accept' : 'ignore'
 }

@@ -207,6 +207,45 @@ it('an owner is added when enough of the others agree', async () => {
   await expect(none).rejects.toMatchObject({ code: 'USAGE' })
 })
 
+it('who became an owner after something was signed signs it anew, for others to agree to', async () => {
+  const dataset = await ofTwo()
+  const late = 'ab'.repeat(32)
+  const first = await node.api.addOwner(dataset, late)
+  const { event } = await node.api.addOwner(dataset, 'eve')
+  await asBob.endorse(dataset, event)
+  await expect(asEve.endorse(dataset, first.event)).rejects.toMatchObject({
+    code: 'NOT_ALLOWED',
+    hint: expect.stringContaining('owner add') as string,
+  })
+  const { waiting, event: second } = await asEve.addOwner(dataset, late)
+  expect(waiting.map((one) => one.event)).toEqual([first.event, second])
+  const { owners } = await asBob.endorse(dataset, second)
+  expect(owners.map(({ key }) => key)).toContain(late)
+})
+
+it('proposals are not endorsed, and it is said what decides on them', async () => {
+  const dataset = await ofTwo()
+  await expect(asBob.endorse(dataset, await proposed(dataset, 'a.txt'))).rejects.toMatchObject({
+    code: 'USAGE',
+    hint: expect.stringContaining('review accept') as string,
+  })
+})
+
+it('of the votes for a checkpoint, those of owners before it are counted', async () => {
+  const dataset = await ofTwo()
+  const { event } = await node.api.addOwner(dataset, 'eve')
+  await asBob.endorse(dataset, event)
+  const { checkpoint } = await asEve.createCheckpoint(dataset)
+  const { id } = checkpoint
+  expect(checkpoint).toMatchObject({ votes: [eve.publicKey], voters: 2, needed: 2, have: 0 })
+  const voted = await node.api.voteCheckpoint(dataset, id)
+  expect(voted.checkpoint).toMatchObject({ status: 'open', needed: 2, have: 1 })
+  await asBob.voteCheckpoint(dataset, id)
+  const [known] = (await node.api.checkpoints(dataset)).checkpoints
+  expect(known).toMatchObject({ id, status: 'final', voters: 2, needed: 2, have: 2 })
+  expect(known?.votes).toHaveLength(3)
+})
+
 it('an owner is removed when enough seniors agree; of the first, none ever is', async () => {
   const dataset = await ofTwo()
   const { event } = await node.api.addOwner(dataset, 'eve')

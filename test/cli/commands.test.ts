@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { NodeApi, QueueItem } from '../../src/contract/api.ts'
+import type { CheckpointInfo, NodeApi, QueueItem } from '../../src/contract/api.ts'
 import { newConfigText } from '../../src/config.ts'
 import { GonkError } from '../../src/core/errors.ts'
 import { initHome, writeDaemonFile } from '../../src/home.ts'
@@ -187,6 +187,43 @@ describe('what a command asks of the node', () => {
     expect(human.stdout).toBe(
       'added and accepted 1 object (19.5 KiB); 2 files unchanged or already proposed\ne1\n',
     )
+  })
+
+  it('add --accept says when others must accept, too', async () => {
+    const approvals = { have: 1, needed: 2 }
+    const result = { events: ['e1'], objects: [anObject], skipped: 0, warnings: [], approvals }
+    const { run } = await daemonOf({ add: async () => result })
+    const { stdout } = await run('add', 'cells', 'x', '--accept')
+    expect(stdout).toBe(
+      'approved 1 object (19.5 KiB), for more owners to accept: 1 of 2 approvals\ne1\n',
+    )
+  })
+
+  const aCheckpoint: CheckpointInfo = {
+    ...{ id: 'c1', height: 1, status: 'open', anchor: false, heads: ['e1'], without: [] },
+    ...{ root: 'r', check: 'unknown', votes: [key], voters: 3, needed: 3, have: 0 },
+  }
+
+  it('checkpoint create counts the votes that count, and names what else waits', async () => {
+    const other = { ...aCheckpoint, id: 'c2' }
+    const { run } = await daemonOf({
+      createCheckpoint: async () => ({ event: 'e2', checkpoint: aCheckpoint }),
+      checkpoints: async () => ({ checkpoints: [aCheckpoint, other], alarms: [] }),
+    })
+    const { stdout, stderr } = await run('checkpoint', 'create', 'cells')
+    expect(stdout).toMatch(/votes +0 of 3\n/)
+    expect(stdout).toContain('1 more vote does not count')
+    expect(stderr).toMatch(/^gonk-node: another waits for votes at height 1/)
+  })
+
+  it('checkpoint list says how many votes count, where that is known', async () => {
+    const passed = { ...aCheckpoint, status: 'passed-over' as const, voters: 0, needed: 0 }
+    const { run } = await daemonOf({
+      checkpoints: async () => ({ checkpoints: [aCheckpoint, passed], alarms: [] }),
+    })
+    const lines = (await run('checkpoint', 'list', 'cells')).stdout.split('\n')
+    expect(lines[1]).toMatch(/open +0 of 3 +unknown/)
+    expect(lines[2]).toMatch(/passed-over +1 +unknown/)
   })
 
   it('add --stream prints one object a line', async () => {

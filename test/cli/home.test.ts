@@ -31,6 +31,14 @@ it('init makes a private home that opens to the same two keys', async () => {
   expect(home.authorSeed).not.toEqual(home.peerSeed)
 })
 
+it.runIf(process.platform === 'linux')(
+  'a home where the file system will have none is refused, not tried for ever',
+  async () => {
+    const path = '/proc/nothing/home'
+    await expect(initHome(path, '')).rejects.toMatchObject({ code: 'DISK' })
+  },
+)
+
 it('the public halves are those of Ed25519 and libp2p', async () => {
   const home = await initHome(await tempDir(), '')
   const publicKey = await getPublicKeyAsync(home.authorSeed)

@@ -116,15 +116,19 @@ function covered(
   }
   if (!body.heads.every(visit)) return undefined
   if (![...before.owner].every((id) => id === genesis.id || part.has(id))) return undefined
-  if (body.without.some((id) => before.proposals.has(id))) return undefined
+  if (body.without.some((id) => before.owner.has(id) || before.proposals.has(id))) return undefined
+  // What an earlier one left out stays open until a later review names it.
   const named = new Set(
-    [...part.values()].flatMap((event) =>
-      event.body.kind === 'review' ? event.body.items.map(({ proposal }) => proposal) : [],
-    ),
+    [...part.values()]
+      .filter((event) => !before.owner.has(event.id))
+      .flatMap((event) =>
+        event.body.kind === 'review' ? event.body.items.map(({ proposal }) => proposal) : [],
+      ),
   )
-  const proposals = [...named]
-    .filter((id) => !body.without.includes(id))
-    .map((id) => events.find((event) => event.family === 'proposal' && event.id === id))
+  for (const id of body.without) named.delete(id)
+  const proposals = [...new Set([...before.proposals, ...named])].map((id) =>
+    events.find((event) => event.family === 'proposal' && event.id === id),
+  )
   if (proposals.includes(undefined)) return undefined
   return [...part.values(), ...(proposals as Event[])]
 }

@@ -194,3 +194,31 @@ test('owners that a removed one adds are not listed, and make no row longer', as
     [A.publicKey, false],
   ])
 })
+
+test('a junior that decides about what nobody has delays what is final, and does not end it', async () => {
+  const [subject, genesis] = await datasetOf(F, A)
+  let last: Event = genesis
+  for (let k = 0; k < 5; k++) {
+    const items = Array.from({ length: 1_000 }, (_, i) => ({
+      proposal: (1_000 * k + i + 1).toString(16).padStart(64, '0') as EventId,
+    }))
+    const body = { kind: 'review', verdict: 'reject', items } as const
+    last = ownerEventBy(A, subject.dataset, body, [last], 1)
+    await subject.submit(last)
+  }
+  await subject.replica.act(F, { kind: 'remove', key: A.publicKey })
+
+  const left: number[] = []
+  for (let height = 1; height <= 2; height++) {
+    const checkpoint = await subject.replica.checkpointDraft()
+    expect(checkpoint.height).toBe(height)
+    left.push(checkpoint.without.length)
+    await subject.replica.act(F, { kind: 'cp', checkpoint })
+    const id = idOf(subject, checkpoint)
+    const vote = ownerEventBy(A, subject.dataset, { kind: 'cp', checkpoint }, [genesis], 1)
+    await subject.submit(vote)
+    expect((await subject.replica.checkpoint(id))?.status).toBe('final')
+  }
+  expect(left).toEqual([4_000, 1_000])
+  expect(await subject.replica.checkpointDraft().catch((error) => error.code)).toBe('EXISTS')
+})

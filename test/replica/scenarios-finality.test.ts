@@ -255,3 +255,18 @@ test('a checkpoint that does not contain the one before it cannot follow it', as
   h.vote('F', both.body, one)
   expect((await settledOutcomeOf(h)).chain).toEqual([first.id, both.id])
 })
+
+test('nor can one that leaves out an event, which is covered before or is the genesis', async () => {
+  const h = history(['F'])
+  const kept = h.noop('F')
+  const none = checkpoint(h, [kept], undefined, [h.genesis as never])
+  h.vote('F', none.body, kept)
+  expect((await settledOutcomeOf(h)).chain).toEqual([])
+  const first = checkpoint(h, [kept])
+  h.vote('F', first.body, kept)
+  const more = h.noop('F')
+  const second = checkpoint(h, [more], first, [kept as never])
+  h.vote('F', second.body, more)
+  const after = await settledOutcomeOf(h)
+  expect([after.chain, after.forks]).toEqual([[first.id], 0])
+})

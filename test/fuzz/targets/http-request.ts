@@ -41,7 +41,8 @@ export const target: Target = {
     const [asked = '', url = ''] = line.split(/ (.*)/s, 2)
     const method = methods.find((one) => one === asked) ?? 'GET'
     // Only what a client can put on the request line; Node's parser refuses the rest.
-    if (!/^\/[\x21-\x7e]*$/.test(url)) return
+    // What `inject` cannot parse, it cannot send.
+    if (!/^\/[\x21-\x7e]*$/.test(url) || !URL.canParse(url, 'http://localhost')) return
     const headers = { host: 'localhost', authorization: `Bearer ${token}` }
     const type = { 'content-type': 'application/json' }
     const hasBody = method !== 'GET' && method !== 'HEAD' && payload !== ''
