@@ -118,7 +118,8 @@ function resultOf(name: string, output: string, failed: boolean): Result {
   return {
     name,
     inputs: last(/^#(\d+)/gm),
-    perSecond: last(/exec\/s: (\d+)/g),
+    // Within the first second it says nothing of its speed.
+    perSecond: last(/exec\/s: (\d+)/g) || last(/^#(\d+)/gm),
     edges: last(/cov: (\d+)/g),
     corpus: last(/corp: (\d+)/g),
     failed,

@@ -219,7 +219,7 @@ it('T47: connections that never say who they are keep nobody out', async () => {
   )
   await survives('300 half-open connections')
   for (const socket of sockets) socket.destroy()
-})
+}, 90_000)
 
 it('T47: streams that are opened and left, or fed byte by byte, are ended', async () => {
   const host = await aStranger()

@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config'
 // or as many as SYBIL_KEYS and SYBIL_PROPOSALS say.
 process.env['SYBIL_KEYS'] ??= '1000'
 process.env['SYBIL_PER_SECOND'] ??= '400'
+process.env['SYBIL_LATENCY_MS'] ??= '2000'
 
 export default defineConfig({
   test: {

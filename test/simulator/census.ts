@@ -55,8 +55,13 @@ async function settledIn({ library, genesis }: World, replica: Replica, voids: S
   const rows = held.flatMap((row) => (row === undefined ? [] : [row]))
   const founding = { ...genesis, founders: genesis.founders }
   const unsettled = rules.authority(founding, rows, genesis.id).voidEvents
-  const kept = rows.filter(({ id }) => covered.has(id) && voids.has(id) !== unsettled.has(id))
-  return { ...census, 'verdicts kept': kept.length }
+  const other = rows.filter(({ id }) => voids.has(id) !== unsettled.has(id))
+  const kept = other.filter(({ id }) => covered.has(id))
+  return {
+    ...census,
+    'verdicts kept': kept.length,
+    'open, void as it is settled': other.length - kept.length,
+  }
 }
 
 function alarmsOf(up: readonly Replica[]) {

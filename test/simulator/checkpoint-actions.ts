@@ -176,8 +176,8 @@ export const checkpointActions = {
   trust: {
     weight: 4,
     run(world, choices) {
-      const { checkpoints } = world.library
-      const known = checkpoints.length > 0 ? idOf(world, choices.of(checkpoints)) : undefined
+      const ids = sorted(world.library.checkpoints.map((body) => idOf(world, body)))
+      const known = ids.length > 0 ? choices.of(ids) : undefined
       const unknown = 'ee'.repeat(32) as CheckpointId
       const anchor = choices.chance(8) ? unknown : choices.chance(10) ? undefined : known
       for (const node of choices.shuffled(world.upNodes()).slice(0, 1 + choices.below(3))) {

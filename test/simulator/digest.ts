@@ -74,6 +74,7 @@ export async function digestOf(node: SimulatedNode, replica: Replica): Promise<D
     const proposals = all.filter(([, row]) => row.named)
     parts['decisions'] = JSON.stringify(proposals.map(([id, { decisions }]) => [id, decisions]))
     parts['tenures'] = sortedText(replica.tenures)
+    parts['alarms'] = alarmsOf(replica).join()
     const pooled = all.filter(([, row]) => !row.named && !row.own)
     const actual = pooled.reduce((sum, [, row]) => sum + row.poolBytes, 0)
     const noted = (await replica.log.meta<number>('poolBytes')) ?? 0
@@ -87,6 +88,12 @@ export async function digestOf(node: SimulatedNode, replica: Replica): Promise<D
       pool: { noted, actual },
     }
   })
+}
+
+/** Those that follow from the events; whether a chain has changed is a matter of what came when. */
+function alarmsOf({ alarms }: Replica): string[] {
+  const lasting = alarms.filter(({ kind }) => kind !== 'chain-changed')
+  return lasting.map(({ kind, ids }) => `${kind} ${[...ids].sort().join()}`).sort()
 }
 
 /** What the reference says too, read from the rows. */

@@ -39,6 +39,8 @@ export class Library {
   /** That somebody voted for. */
   readonly checkpoints: CheckpointBody[] = []
   readonly #events = new Map<EventId, Event>()
+  /** Of files that somebody has proposed. */
+  readonly #names: string[] = []
   readonly #objects: { id: ObjectId; versions: VersionId[] }[] = []
 
   constructor(genesis: Genesis, keys: readonly PublicKey[]) {
@@ -68,6 +70,7 @@ export class Library {
       if (operation.op === 'create') {
         const id = objectIdOf(version, cheapCrypto.sha256)
         this.#objects.push({ id, versions: [version] })
+        if (operation.value.type === 'file') this.#names.push(operation.value.name)
       } else this.#objects.find(({ id }) => id === operation.object)?.versions.push(version)
     })
   }
@@ -171,7 +174,10 @@ export class Library {
   /** One that competes with what is there: for a name, or for the first change of an object. */
   someRivalOperation(choices: Choices): Operation {
     const changed = this.#objects.filter(({ versions }) => versions.length > 1)
-    if (changed.length === 0 || choices.chance(40)) return this.#someCreation(choices)
+    if (changed.length === 0 || choices.chance(40)) {
+      const names = this.#names.length > 0 ? this.#names : NAMES
+      return { op: 'create', value: file(choices.of(names), String(choices.below(99))) }
+    }
     const { id, versions } = choices.of(changed)
     return this.someChange(choices, id, versions.slice(0, 1))
   }

@@ -44,6 +44,8 @@ const STEPS_PER_ACTION = 5
 const STEPS_DEFAULT = 600
 /** Runs with checkpoints. */
 const SETTLING_PERCENT = 55
+/** Of these, runs in which users believe one of several that are possible. */
+const TRUSTING_PERCENT = 30
 
 /** Of which there is much in every run: without work there is nothing to lose. */
 const BASICS: readonly ActionKind[] = [
@@ -67,6 +69,8 @@ const SETTLING: readonly ActionKind[] = [
   'keepBack',
 ]
 
+const TRUSTING: readonly ActionKind[] = ['rivalCheckpoint', 'trust']
+
 export function planOf(seed: number, options: PlanOptions = {}): Plan {
   const choices = new Choices(seed)
   const nodes = options.nodes ?? 3 + choices.below(5)
@@ -79,6 +83,7 @@ export function planOf(seed: number, options: PlanOptions = {}): Plan {
   const usual = [...BASICS, ...(kOwner > 1 ? AGREEING : [])]
   const isSettling = choices.chance(SETTLING_PERCENT)
   if (isSettling) usual.push(...SETTLING)
+  if (isSettling && choices.chance(TRUSTING_PERCENT)) usual.push(...TRUSTING)
   const weights = kinds.map((kind) => {
     if (!isSettling && settling.includes(kind)) return 0
     const isLiked = choices.below(3)

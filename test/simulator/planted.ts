@@ -80,6 +80,17 @@ function authorityByPresentOwners(): Rules {
   }
 }
 
+/** What is settled moves when something comes late: of owners, of objects, or of names. */
+const unsettledVerdicts: Rules = {
+  ...rules,
+  authority: (founding, events, genesis) => rules.authority(founding, events, genesis),
+}
+const unsettledHeads: Rules = {
+  ...rules,
+  objectRowOf: (id, versions) => rules.objectRowOf(id, versions),
+}
+const unsettledNames: Rules = { ...rules, ownersOf: (claims) => rules.ownersOf(claims) }
+
 /** Says that it is on disk when it is not. */
 class UnsyncedLog extends DatasetLog {
   override commit(writes: Write[]): Promise<void> {
@@ -99,5 +110,8 @@ export const planted: Readonly<Record<string, Subject>> = {
   'ties broken by arrival': { rulesOf: tiesByArrival },
   'authority by the owners of the moment': { rulesOf: authorityByPresentOwners },
   'a missing sync before publishing': { logOf: (...parts) => new UnsyncedLog(...parts) },
+  'verdicts that are settled and move': { rulesOf: () => unsettledVerdicts },
+  'heads that are settled and move': { rulesOf: () => unsettledHeads },
+  'names that are settled and move': { rulesOf: () => unsettledNames },
   '"stored" treated as "applied"': { logOf: (...parts) => new ForgetfulLog(...parts) },
 }

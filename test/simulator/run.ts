@@ -1,7 +1,7 @@
 // One run: the actions of a plan, one after the other, and after each round a quiet time in which every
 // node must catch up and everything is compared.
 import { Choices } from '../reference/generator.ts'
-import { actions, settling } from './actions.ts'
+import { actions } from './actions.ts'
 import { type Census, censusOf } from './census.ts'
 import { compareAll, isCaughtUp } from './checks.ts'
 import type { Subject } from './node.ts'
@@ -10,8 +10,6 @@ import { type Failure, World } from './world.ts'
 
 export interface RunOptions {
   readonly subject?: Subject
-  /** Compares with the reference, which is slow. @default one seed in 8, of those with checkpoints in 3 */
-  readonly withReference?: boolean
 }
 
 export interface Outcome {
@@ -31,8 +29,6 @@ export interface Outcome {
   readonly trace: number
 }
 
-const REFERENCE_EVERY = 8
-const REFERENCE_EVERY_SETTLING = 3
 /** To catch up, each node may need so many steps, and so many more for each event. */
 const QUIET_STEPS = 1_500
 const QUIET_STEPS_PER_EVENT = 60
@@ -44,7 +40,6 @@ const CENSUS_STEPS_MAX = 10_000
 /** The same plan gives the same outcome. */
 export async function run(plan: Plan, options: RunOptions = {}): Promise<Outcome> {
   const world = new World(plan, options.subject ?? {})
-  const withReference = options.withReference ?? isCompared(plan)
   const tally = { checks: 0, quietSteps: 0 }
   let census: Census = {}
   try {
@@ -53,7 +48,7 @@ export async function run(plan: Plan, options: RunOptions = {}): Promise<Outcome
     let isOver = false
     while (!isOver && world.failure === undefined) {
       isOver = await round(world, left)
-      if (world.failure === undefined) await quiet(world, withReference, tally)
+      if (world.failure === undefined) await quiet(world, tally)
     }
     if (world.failure === undefined) {
       census = await world.scheduler.until(censusOf(world), CENSUS_STEPS_MAX)
@@ -72,11 +67,6 @@ export async function run(plan: Plan, options: RunOptions = {}): Promise<Outcome
     census,
     ...tally,
   }
-}
-
-function isCompared({ seed, actions: all }: Plan): boolean {
-  const isSettling = all.some(({ kind }) => settling.includes(kind))
-  return seed % (isSettling ? REFERENCE_EVERY_SETTLING : REFERENCE_EVERY) === 0
 }
 
 /** Actions until the next quiet point. @returns whether they were the last. */
@@ -102,11 +92,7 @@ async function round(world: World, left: Iterator<Plan['actions'][number]>): Pro
   return false
 }
 
-async function quiet(
-  world: World,
-  withReference: boolean,
-  tally: { checks: number; quietSteps: number },
-): Promise<void> {
+async function quiet(world: World, tally: { checks: number; quietSteps: number }): Promise<void> {
   const { scheduler, nodes, library } = world
   const start = scheduler.steps
   const stepsMax = nodes.length * (QUIET_STEPS + QUIET_STEPS_PER_EVENT * library.size)
@@ -121,7 +107,7 @@ async function quiet(
     }
     if (world.failure !== undefined) return
     tally.quietSteps = Math.max(tally.quietSteps, scheduler.steps - start)
-    const checks = await scheduler.until(compareAll(world, withReference), stepsMax)
+    const checks = await scheduler.until(compareAll(world), stepsMax)
     if (checks === undefined) continue
     tally.checks += checks
     return

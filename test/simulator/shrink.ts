@@ -52,14 +52,16 @@ export async function shrunk(
   return best
 }
 
-/** Writes the test that fails until the bug is gone, and stays. @returns its path. */
+/**
+ * Writes the test that fails until the bug is gone, and stays: beside those that are kept, of the same
+ * seed too. @returns its path.
+ */
 export async function keepFound(
   directory: string,
   plan: Plan,
   failure: Failure,
   command: string,
 ): Promise<string> {
-  const path = join(directory, `${plan.seed}.test.ts`)
   const actions = plan.actions
     .map(({ atMs, kind, pick }) => `    { atMs: ${atMs}, kind: '${kind}', pick: ${pick} },`)
     .join('\n')
@@ -79,8 +81,18 @@ ${actions}
 })
 `
   await mkdir(directory, { recursive: true })
-  await writeFile(path, text)
-  return path
+  for (let number = 1; ; number++) {
+    const name = number === 1 ? plan.seed : `${plan.seed}-${number}`
+    const path = join(directory, `${name}.test.ts`)
+    const isNew = await writeFile(path, text, { flag: 'wx' }).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== 'EEXIST') throw error
+        return false
+      },
+    )
+    if (isNew) return path
+  }
 }
 
 function oneLine(text: string): string {

@@ -10,13 +10,17 @@ const LONG_RUNS = 3
 
 test(`${SHORT_RUNS} short runs of 3 to 7 nodes go well, and everything that can happen happens`, async () => {
   const happened = new Set<string>()
+  const heights: number[] = []
   for (let seed = 1; seed <= SHORT_RUNS; seed++) {
-    const { failure, counts } = await run(planOf(seed), { withReference: seed % 3 === 0 })
+    const { failure, counts, census } = await run(planOf(seed))
     expect(failure, `npm run simulate -- --seed ${seed}`).toBeUndefined()
     for (const what of Object.keys(counts)) happened.add(what)
+    heights.push(census['final checkpoints'] ?? 0)
   }
   const expected = Object.keys(actions).filter((kind) => kind !== 'quiet')
   expect(expected.filter((kind) => !happened.has(kind))).toEqual([])
+  expect(heights.filter((height) => height >= 1).length).toBeGreaterThan(SHORT_RUNS / 3)
+  expect(heights.filter((height) => height >= 3).length).toBeGreaterThan(SHORT_RUNS / 10)
 })
 
 test(`${LONG_RUNS} long runs of 7 nodes go well, with quiet times between`, async () => {

@@ -5,7 +5,7 @@ import { run } from './run.ts'
 
 export function staysFixed(plan: Plan): void {
   test(`seed ${plan.seed}, in ${plan.actions.length} actions, goes well`, async () => {
-    const { failure } = await run(plan, { withReference: true })
+    const { failure } = await run(plan)
     expect(failure).toBeUndefined()
   })
 }
