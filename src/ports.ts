@@ -53,8 +53,11 @@ export interface PeerInfo {
   readonly datasets: readonly DatasetId[]
 }
 
-/** What a topic validator decides: pass it on, drop it, or drop it and hold it against the sender. */
-export type GossipVerdict = 'accept' | 'ignore' | 'reject'
+/**
+ * What a topic validator decides: pass it on, drop it, drop it and read the sender more slowly, or drop
+ * it and hold it against the sender.
+ */
+export type GossipVerdict = 'accept' | 'ignore' | 'surplus' | 'reject'
 
 /** What this node answers to peers. Implementations must bound their own work. */
 export interface NetworkHandlers {
@@ -63,7 +66,7 @@ export interface NetworkHandlers {
   /** The block, or undefined when it is not here or not for this peer. */
   block(peer: PeerId, dataset: DatasetId, cid: CID): Promise<Uint8Array | undefined>
   gossip(peer: PeerId, dataset: DatasetId, body: Uint8Array): Promise<GossipVerdict>
-  /** A peer connected, or subscribed to a dataset we joined. */
+  /** A peer connected, subscribed to a dataset we joined, or sent more of it than was read. */
   peerSeen(peer: PeerId, dataset: DatasetId | undefined): void
   /** A peer is gone. */
   peerLost(peer: PeerId): void

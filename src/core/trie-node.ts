@@ -55,6 +55,8 @@ export type DraftNode =
 
 /** {"e": … }, and array of 2, bytes of length 32. */
 const LEAF_HEAD = Uint8Array.of(0xa1, 0x61, 0x65)
+/** Of a list of 24 entries and more; the length follows in a byte. */
+const LONG_LIST = 0x98
 const KEY_AT = 3
 const VALUE_AT = KEY_AT + KEY_DIGITS / 2
 
@@ -76,7 +78,7 @@ export async function storeNode(node: DraftNode, sink: BlockSink): Promise<CID> 
   }
   const items = node.entries.map(({ item }) => item)
   const { length } = items
-  const listHead = length < 24 ? Uint8Array.of(0x80 + length) : Uint8Array.of(0x98, length)
+  const listHead = length < 24 ? Uint8Array.of(0x80 + length) : Uint8Array.of(LONG_LIST, length)
   return putBytes(concat([LEAF_HEAD, listHead, ...items]), sink)
 }
 
@@ -88,7 +90,7 @@ export async function loadDraft(cid: CID, prefix: string, source: NodeSource): P
     if (node.kind === 'leaf') throw new GonkError('BAD_BLOCK', `trie node ${cid} is no node`)
     return node
   }
-  const isLong = bytes[LEAF_HEAD.length] === 0x98
+  const isLong = bytes[LEAF_HEAD.length] === LONG_LIST
   let at = LEAF_HEAD.length + (isLong ? 2 : 1)
   const entries: EncodedEntry[] = []
   while (at < bytes.length) {
@@ -99,6 +101,14 @@ export async function loadDraft(cid: CID, prefix: string, source: NodeSource): P
     at += item.length
   }
   return { kind: 'leaf', entries }
+}
+
+/** Of a leaf of our own making, without a look at the rest; undefined: no leaf, or an empty one. */
+export function firstKeyOf(bytes: Uint8Array): string | undefined {
+  if (!LEAF_HEAD.every((byte, i) => byte === bytes[i])) return undefined
+  const at = LEAF_HEAD.length + (bytes[LEAF_HEAD.length] === LONG_LIST ? 2 : 1)
+  const key = bytes.subarray(at + KEY_AT, at + VALUE_AT)
+  return key.length === VALUE_AT - KEY_AT ? hexOf(key) : undefined
 }
 
 /** Where the CBOR item that starts at `at` ends. */

@@ -20,6 +20,7 @@ import {
 
 export {
   decodeTrieNode,
+  firstKeyOf,
   type NodeSource,
   type TrieEntry,
   type TrieNode,

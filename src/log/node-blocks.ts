@@ -4,7 +4,7 @@ import { hash } from 'node:crypto'
 import { CID } from 'multiformats/cid'
 import type { AbortOptions, Blocks } from '../ports.ts'
 import { compareBytes } from '../core/ids.ts'
-import { type Database, put, type Write } from './database.ts'
+import { type Database, del, put, type Write } from './database.ts'
 import { homeKey, rangeOf } from './keys.ts'
 
 const DAG_CBOR = 0x71
@@ -24,9 +24,13 @@ export class NodeBlocks implements Blocks {
     return compareBytes(digest, cid.multihash.digest) === 0 ? bytes : undefined
   }
 
-  /** A block of a tree; events are none. */
+  /** A block of a tree, unchecked; events are none. */
   node(cid: CID): Promise<Uint8Array | undefined> {
     return this.#db.get(homeKey('nodes', cid.bytes))
+  }
+
+  async nodesOf(cids: readonly CID[]): Promise<(Uint8Array | undefined)[]> {
+    return this.#db.getMany(cids.map((cid) => homeKey('nodes', cid.bytes)))
   }
 
   async has(cid: CID): Promise<boolean> {
@@ -42,6 +46,11 @@ export class NodeBlocks implements Blocks {
   /** The write that `put` would do, for a batch. */
   putOf(cid: CID, bytes: Uint8Array): Write {
     return put(homeKey('nodes', cid.bytes), bytes)
+  }
+
+  /** The write that `delete` would do, for a batch. */
+  deleteOf(cid: CID): Write {
+    return del(homeKey('nodes', cid.bytes))
   }
 
   async write(writes: Write[]): Promise<void> {

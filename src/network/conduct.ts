@@ -38,6 +38,8 @@ const LOG_EVERY_MS = 10_000
 const PEERS_MAX = 4_096
 const BURST_SECONDS = 4
 const READ_BURST_SECONDS = 16
+/** A message that was read in vain counts as so many bytes: about 128 of them a second. */
+const IN_VAIN_BYTES = 32 * 1024
 
 interface PeerRecord {
   demerits: number
@@ -120,6 +122,11 @@ export class PeerConduct {
   /** For how long not to read the peer's gossip after so many bytes of it, in ms. */
   gossipDelayMs(peer: PeerId, bytes: number): number {
     return this.#recordOf(peer).gossipRead.spend(bytes)
+  }
+
+  /** One of more messages than this node wants of the peer: what comes next is read later. */
+  gossipInVain(peer: PeerId): void {
+    this.#recordOf(peer).gossipRead.spend(IN_VAIN_BYTES)
   }
 
   /** False: more gossip than a peer's share; drop it. */

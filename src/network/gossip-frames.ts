@@ -13,6 +13,8 @@ export interface FramesOptions {
   readonly delayMs: (peer: string, bytes: number) => number
 }
 
+/** What a peer may send before it is read. */
+const WINDOW_BYTES = 256 * 1024
 /** Length prefixes of more bytes are longer than any message. */
 const PREFIX_BYTES_MAX = 5
 
@@ -30,15 +32,23 @@ export class Frames {
 
   /** @returns the length of a message that is too long, once one is announced. */
   tooLong(chunk: Chunk): number | undefined {
-    for (let at = 0; at < chunk.byteLength;) {
+    // To index a list of parts takes longer the more parts there are.
+    for (const part of chunk instanceof Uint8Array ? [chunk] : chunk) {
+      const length = this.#tooLongIn(part)
+      if (length !== undefined) return length
+    }
+    return undefined
+  }
+
+  #tooLongIn(bytes: Uint8Array): number | undefined {
+    for (let at = 0; at < bytes.length;) {
       if (this.#left > 0) {
-        const skipped = Math.min(this.#left, chunk.byteLength - at)
+        const skipped = Math.min(this.#left, bytes.length - at)
         this.#left -= skipped
         at += skipped
         continue
       }
-      const byte = chunk instanceof Uint8Array ? (chunk[at] as number) : chunk.get(at)
-      at++
+      const byte = bytes[at++] as number
       this.#prefix += (byte & 0x7f) * 2 ** (7 * this.#prefixBytes++)
       const isEnd = byte < 0x80
       const isTooLong = this.#prefix > this.#bytesMax
@@ -69,6 +79,8 @@ export function withFrames<T extends { readonly registrar: object }>(
 ): T {
   const watched = (handler: Handler): Handler => {
     return (stream, connection) => {
+      // What came while it was not read comes in one go: the window of yamux, which must not grow here.
+      Reflect.set(stream, 'maxStreamWindowSize', WINDOW_BYTES)
       // Whoever reads it listens from now on: both hear the same.
       const handled = handler(stream, connection)
       const frames = new Frames(bytesMax)

@@ -15,8 +15,11 @@ import { TOPIC_PREFIX } from './versions.ts'
 
 /** A gossip message; what is larger is fetched by its CID. */
 export const GOSSIP_BYTES_MAX = 64 * 1024
-/** Messages of one peer being judged at a time; more are dropped. */
-const JUDGED_MAX = 64
+/** Messages of one peer being judged at a time, and their bytes; more are dropped. */
+const JUDGED_MAX = 1_024
+const JUDGED_BYTES_MAX = 4 * 1024 * 1024
+/** After dropping a message, so long until sets are compared, which brings what was in it. */
+const COMPARE_AFTER_MS = 1_000
 
 export interface GossipNeeds {
   readonly pubsub: GossipSub
@@ -32,7 +35,9 @@ export function topicOf(dataset: DatasetId): string {
 
 export class Gossip {
   readonly #needs: GossipNeeds
-  readonly #judging = new Map<PeerId, number>()
+  readonly #judging = new Map<PeerId, { count: number; bytes: number }>()
+  /** Peers a message of which was dropped. */
+  readonly #missed = new Map<string, NodeJS.Timeout>()
 
   constructor(needs: GossipNeeds) {
     this.#needs = needs
@@ -73,6 +78,8 @@ export class Gossip {
 
   close(): void {
     this.#needs.pubsub.removeEventListener('subscription-change', this.#onSubscriptions)
+    for (const timer of this.#missed.values()) clearTimeout(timer)
+    this.#missed.clear()
   }
 
   readonly #onSubscriptions = (event: CustomEvent<SubscriptionChangeData>): void => {
@@ -95,29 +102,46 @@ export class Gossip {
       conduct.fault(peer, 'TOO_LARGE', `a gossip message of ${data.length} bytes`)
       return TopicValidatorResult.Reject
     }
-    const judging = this.#judging.get(peer) ?? 0
-    if (judging >= JUDGED_MAX || !conduct.admitsGossip(peer, data.length)) {
+    const judging = this.#judging.get(peer) ?? { count: 0, bytes: 0 }
+    const isFull = judging.count >= JUDGED_MAX || judging.bytes + data.length > JUDGED_BYTES_MAX
+    if (isFull || !conduct.admitsGossip(peer, data.length)) {
       conduct.note(peer, 'TOO_LARGE', 'more gossip than this node takes from one peer')
+      this.#compareLater(peer, dataset)
       return TopicValidatorResult.Ignore
     }
-    this.#judging.set(peer, judging + 1)
+    judging.count++
+    judging.bytes += data.length
+    this.#judging.set(peer, judging)
     try {
       const verdict = await handlers.gossip(peer, dataset, data)
       if (verdict === 'reject') conduct.fault(peer, 'BAD_EVENT', 'gossip that breaks the protocol')
+      if (verdict === 'surplus') conduct.gossipInVain(peer)
       return results[verdict]
     } catch (error) {
       log.error({ peer, dataset, error: String(error) }, 'gossip could not be judged')
       return TopicValidatorResult.Ignore
     } finally {
-      const left = (this.#judging.get(peer) ?? 1) - 1
-      if (left === 0) this.#judging.delete(peer)
-      else this.#judging.set(peer, left)
+      judging.count--
+      judging.bytes -= data.length
+      if (judging.count === 0) this.#judging.delete(peer)
     }
+  }
+
+  /** The same message by another peer is known to gossipsub by now, and not judged again. */
+  #compareLater(peer: PeerId, dataset: DatasetId): void {
+    const key = `${peer} ${dataset}`
+    if (this.#missed.has(key)) return
+    const compare = (): void => {
+      this.#missed.delete(key)
+      this.#needs.handlers.peerSeen(peer, dataset)
+    }
+    this.#missed.set(key, setTimeout(compare, COMPARE_AFTER_MS).unref())
   }
 }
 
 const results = {
   accept: TopicValidatorResult.Accept,
   ignore: TopicValidatorResult.Ignore,
+  surplus: TopicValidatorResult.Ignore,
   reject: TopicValidatorResult.Reject,
 } as const

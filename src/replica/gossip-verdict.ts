@@ -7,6 +7,7 @@ import type { Submitted } from './session-result.ts'
 export function verdictOf(outcome: Submitted | undefined): GossipVerdict {
   if (outcome === undefined) return 'ignore'
   if (outcome.refused.some(({ refused }) => rejections[refused].provable)) return 'reject'
+  if (isCrowded(outcome)) return 'surplus'
   return outcome.stored > 0 && outcome.missingParents.length === 0 ? 'accept' : 'ignore'
 }
 

@@ -3,7 +3,7 @@
 import type { CID } from 'multiformats/cid'
 import { isRejection } from '../core/errors.ts'
 import type { EventId } from '../core/ids.ts'
-import { decodeTrieNode } from '../core/trie.ts'
+import { decodeTrieNode, firstKeyOf } from '../core/trie.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { NodeBlocks } from '../log/node-blocks.ts'
 import type { Clock } from '../ports.ts'
@@ -63,13 +63,15 @@ export class PoolNodes {
     const nowMs = this.#needs.clock.nowMs()
     for (const [key, cid] of this.#read) this.#replaced.set(key, { cid, atMs: nowMs })
     this.#read.clear()
-    let deleted = 0
+    const due: CID[] = []
     for (const [key, { cid, atMs }] of this.#replaced) {
       const isDue = nowMs - atMs >= KEPT_MS || this.#replaced.size > KEPT_MAX
-      if (!isDue || deleted++ === DELETED_MAX) return
+      if (!isDue || due.length === DELETED_MAX) break
       this.#replaced.delete(key)
-      if (!(await this.#mayBeShared(cid))) await this.#needs.nodes.delete(cid)
+      due.push(cid)
     }
+    const { nodes } = this.#needs
+    await nodes.write((await this.#unshared(due)).map((cid) => nodes.deleteOf(cid)))
   }
 
   /** What was to be written was not: nothing was replaced. */
@@ -83,21 +85,35 @@ export class PoolNodes {
     this.#read.delete(key)
   }
 
-  /** A tree of owner events has the same node only where owners name all that is under it. */
-  async #mayBeShared(cid: CID): Promise<boolean> {
+  /**
+   * A tree of owner events has the same node only where owners name all that is under it, so the first
+   * entry under it tells.
+   */
+  async #unshared(cids: readonly CID[]): Promise<CID[]> {
     const { log, nodes } = this.#needs
-    for (let at: CID | undefined = cid; at !== undefined;) {
-      const bytes: Uint8Array | undefined = await nodes.node(at)
-      // What is below it is gone: it was not shared.
-      if (bytes === undefined) return false
-      const node = decodeTrieNode(bytes)
-      if (isRejection(node)) return true
-      if (node.kind === 'leaf') {
-        const [first] = node.entries
-        return first === undefined || (await log.proposal(first.key as EventId))?.named === true
+    const unshared: CID[] = []
+    const firsts: { cid: CID; id: EventId }[] = []
+    for (let level = cids.map((cid) => ({ cid, at: cid })); level.length > 0;) {
+      const blocks = await nodes.nodesOf(level.map(({ at }) => at))
+      const below: typeof level = []
+      for (const [i, { cid }] of level.entries()) {
+        const bytes = blocks[i]
+        const key = bytes && firstKeyOf(bytes)
+        const child = bytes && key === undefined ? firstChildOf(bytes) : undefined
+        if (key !== undefined) firsts.push({ cid, id: key as EventId })
+        else if (child !== undefined) below.push({ cid, at: child })
+        // What is below it is gone: it was not shared.
+        else if (bytes === undefined) unshared.push(cid)
       }
-      at = node.children.find((child) => child !== undefined)
+      level = below
     }
-    return true
+    const rows = await log.proposals(firsts.map(({ id }) => id))
+    return [...unshared, ...firsts.filter((_, i) => rows[i]?.named !== true).map(({ cid }) => cid)]
   }
+}
+
+function firstChildOf(bytes: Uint8Array): CID | undefined {
+  const node = decodeTrieNode(bytes)
+  if (isRejection(node) || node.kind === 'leaf') return undefined
+  return node.children.find((child) => child !== undefined)
 }

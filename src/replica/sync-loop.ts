@@ -1,7 +1,7 @@
 // Keeps one dataset in step with its peers: runs sessions when the schedule says so, tells peers
 // what is held here, and takes in gossip. Delivery rests on the sessions; gossip makes it fast.
 import { GonkError, isRejection } from '../core/errors.ts'
-import { type DatasetId, type EventId, hexOf, type Sha256 } from '../core/ids.ts'
+import { type DatasetId, type EventId, type Sha256 } from '../core/ids.ts'
 import type { Clock, GossipVerdict, Logger, Network, PeerId, Random } from '../ports.ts'
 import { Canary, type DerivedState, type RootAlarm } from './canary.ts'
 import { decodeGossip, encodeGossip } from './gossip-messages.ts'
@@ -10,7 +10,7 @@ import { fetchEvents } from './sync-client.ts'
 import type { Roots } from './sync-messages.ts'
 import { outcomeOf, type ScheduleOptions, scheduleDefaults, SyncSchedule } from './sync-schedule.ts'
 import type { SyncReason } from './sync-schedule.ts'
-import { rootsOf, type SyncSource } from './sync-server.ts'
+import { keyOfRoots, rootsOf, type SyncSource } from './sync-server.ts'
 import { runSession, type SessionResult, type Submit, type Submitted } from './sync-session.ts'
 
 export interface SyncLoopNeeds {
@@ -76,6 +76,7 @@ export class SyncLoop {
   readonly #stopped = new AbortController()
   #wake = new AbortController()
   #running: Promise<void> | undefined
+  #wakesAtMs = Infinity
   #announceAtMs = Infinity
   #waiting = { count: 0, bytes: 0 }
 
@@ -121,7 +122,7 @@ export class SyncLoop {
 
   /** A peer told its roots in the hello of its own session with us. */
   peerHello(peer: PeerId, roots: Roots): void {
-    this.#memory(peer).heard = keyOf(roots)
+    this.#memory(peer).heard = keyOfRoots(roots)
     this.#want(peer, 'peer-hello', 0)
   }
 
@@ -152,7 +153,7 @@ export class SyncLoop {
     switch (message.k) {
       case 'have': {
         // Not passed on: it is about this peer, and whoever learns from it announces that itself.
-        this.#memory(peer).heard = keyOf(message.roots)
+        this.#memory(peer).heard = keyOfRoots(message.roots)
         this.#launchTask(this.#canary.heard(peer, message))
         const { min, max } = HAVE_DELAY_MS
         this.#want(peer, 'have', min + this.#chance() * (max - min))
@@ -166,7 +167,7 @@ export class SyncLoop {
       }
       case 'news': {
         const { source, hasRoom = () => true } = this.#needs
-        if (message.kind === 'propose' && !hasRoom(peer)) return 'ignore'
+        if (message.kind === 'propose' && !hasRoom(peer)) return 'surplus'
         const [held] = await source.blocks([message.id])
         return held === undefined ? verdictOf(await this.fetch(peer, [message.id])) : 'ignore'
       }
@@ -230,8 +231,9 @@ export class SyncLoop {
         this.#announceAtMs = nowMs + this.#periodMs()
         this.#launchTask(this.#publishHave())
       }
-      const untilMs = Math.min(this.#schedule.nextMs(nowMs), this.#announceAtMs)
-      await clock.sleep(Math.max(0, untilMs - nowMs), { signal: this.#wake.signal }).catch(() => {})
+      this.#wakesAtMs = Math.min(this.#schedule.nextMs(nowMs), this.#announceAtMs)
+      const ms = Math.max(0, this.#wakesAtMs - nowMs)
+      await clock.sleep(ms, { signal: this.#wake.signal }).catch(() => {})
     }
   }
 
@@ -281,7 +283,7 @@ export class SyncLoop {
   async #isNews(peer: PeerId, reason: SyncReason): Promise<boolean> {
     if (reason !== 'have' && reason !== 'peer-hello') return true
     const { heard, settled } = this.#memory(peer)
-    const ours = keyOf(rootsOf(await this.#needs.source.sets()))
+    const ours = keyOfRoots(rootsOf(await this.#needs.source.sets()))
     return heard !== ours && settled !== `${ours} ${heard}`
   }
 
@@ -302,13 +304,14 @@ export class SyncLoop {
       {
         signal,
         isSettled: (ours, theirs) =>
-          reason !== 'asked' && memory.settled === `${keyOf(ours)} ${keyOf(theirs)}`,
+          reason !== 'asked' && memory.settled === `${keyOfRoots(ours)} ${keyOfRoots(theirs)}`,
         onStored: () => this.#schedule.progressed(peer, clock.nowMs()),
+        isTurnOver: () => this.#schedule.isTurnOver(peer, clock.nowMs()),
       },
     )
     const { end, ours, theirs } = result
     const isDone = ['equal', 'ahead', 'over-quota', 'newer'].includes(end)
-    if (isDone && ours && theirs) memory.settled = `${keyOf(ours)} ${keyOf(theirs)}`
+    if (isDone && ours && theirs) memory.settled = `${keyOfRoots(ours)} ${keyOfRoots(theirs)}`
     return result
   }
 
@@ -355,8 +358,9 @@ export class SyncLoop {
   }
 
   #want(peer: PeerId, reason: SyncReason, inMs: number): void {
-    this.#schedule.want(peer, reason, this.#needs.clock.nowMs() + inMs)
-    this.#wake.abort()
+    const nowMs = this.#needs.clock.nowMs()
+    this.#schedule.want(peer, reason, nowMs + inMs)
+    if (this.#schedule.nextMs(nowMs) < this.#wakesAtMs) this.#wake.abort()
   }
 
   #isConnected(peer: PeerId): boolean {
@@ -392,8 +396,4 @@ const cancelled: SessionResult = {
   what: 'stopped',
   stored: 0,
   traffic: { roundTrips: 0, sentBytes: 0, receivedBytes: 0 },
-}
-
-function keyOf({ owner, pool }: Roots): string {
-  return hexOf(owner.root) + hexOf(pool.root)
 }

@@ -30,6 +30,8 @@ export interface ScheduleOptions {
   readonly periodMaxMs: number
   /** A session that stored nothing for so long lets another peer begin. */
   readonly patienceMs: number
+  /** A session that brings proposals ends after so long where others wait. */
+  readonly turnMs: number
   /** Sessions at the same time, when those before are stuck. */
   readonly sessionsMax: number
 }
@@ -40,6 +42,7 @@ export const scheduleDefaults: ScheduleOptions = {
   periodMinMs: 30_000,
   periodMaxMs: 60_000,
   patienceMs: 2_000,
+  turnMs: 2_000,
   sessionsMax: 4,
 }
 
@@ -48,6 +51,7 @@ interface Entry {
   due: { reason: SyncReason; atMs: number } | undefined
   /** When the session under way last stored something, or began. */
   progressAtMs: number | undefined
+  beganAtMs: number
   failures: number
   notBeforeMs: number
 }
@@ -110,6 +114,7 @@ export class SyncSchedule {
       started.push({ peer, reason: entry.due.reason })
       entry.due = undefined
       entry.progressAtMs = nowMs
+      entry.beganAtMs = nowMs
     }
     return started
   }
@@ -117,6 +122,15 @@ export class SyncSchedule {
   progressed(peer: PeerId, nowMs: number): void {
     const entry = this.#peers.get(peer)
     if (entry?.progressAtMs !== undefined) entry.progressAtMs = nowMs
+  }
+
+  /** Whether the peer's session has had its time, and another peer waits for one. */
+  isTurnOver(peer: PeerId, nowMs: number): boolean {
+    const entry = this.#peers.get(peer)
+    if (entry === undefined || nowMs - entry.beganAtMs < this.#options.turnMs) return false
+    return [...this.#peers.values()].some(
+      (other) => isWaiting(other) && other.due !== undefined && other.due.atMs <= nowMs,
+    )
   }
 
   /** @param chance 0 to 1, spreads what follows. */
@@ -163,6 +177,7 @@ export class SyncSchedule {
         isConnected: true,
         due: undefined,
         progressAtMs: undefined,
+        beganAtMs: 0,
         failures: 0,
         notBeforeMs: 0,
       }

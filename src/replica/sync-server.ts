@@ -1,7 +1,7 @@
 // Answers the sync requests of peers. Keeps nothing between requests; the work and the size of each
 // answer are bounded by core/reconcile.ts and `syncLimits`.
 import { isRejection } from '../core/errors.ts'
-import type { DatasetId, EventId } from '../core/ids.ts'
+import { type DatasetId, type EventId, hexOf } from '../core/ids.ts'
 import { answerParts, idsUnder, type SetView } from '../core/reconcile.ts'
 import type { PeerId } from '../ports.ts'
 import {
@@ -115,6 +115,11 @@ export function rootsOf(sets: Readonly<Record<SetName, SetView>>): Roots {
     owner: { root: owner.root, count: owner.count },
     pool: { root: pool.root, count: pool.count },
   }
+}
+
+/** The same for the same two sets. */
+export function keyOfRoots({ owner, pool }: Roots): string {
+  return hexOf(owner.root) + hexOf(pool.root)
 }
 
 /** Owner events by depth, so that parents come first; then proposals. */

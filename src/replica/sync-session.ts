@@ -43,6 +43,8 @@ export interface SessionOptions {
   /** Asked after hello: true when a session over exactly these roots has ended before. */
   readonly isSettled?: (ours: Roots, theirs: Roots) => boolean
   readonly onStored?: (events: number) => void
+  /** Asked between pages of proposals: true when others wait, and the rest is for a session after theirs. */
+  readonly isTurnOver?: () => boolean
   readonly signal?: AbortSignal
 }
 
@@ -102,6 +104,8 @@ interface Walk {
   /** This set has events that the peer's does not. */
   extra: boolean
   cut: boolean
+  /** The rest was left for another session. */
+  isTurnOver: boolean
   /** Depth at which to start reading the log, when that is the better way. */
   logFrom?: number
 }
@@ -156,6 +160,7 @@ class Session {
       if (sameBytes(mine.root, before.root)) return 'equal'
       if (before.count === 0) return 'ahead'
       if (set === 'pool' && this.#needs.hasRoom?.() === false) return 'over-quota'
+      if (set === 'pool' && round > 0 && this.#options.isTurnOver?.()) return 'partial'
       const isClone = before.count > mine.count * LOG_WHEN_TIMES_BEHIND + LOG_WHEN_BEHIND_BY
       if (set === 'owner' && round === 0 && isClone) {
         await this.#readLog(0)
@@ -169,6 +174,7 @@ class Session {
       const walk = await this.#walk(set, width)
       // What is refused of the owner set is not named by anything here yet: it will be.
       if (walk.overQuota && set === 'pool') return 'over-quota'
+      if (walk.isTurnOver) return 'partial'
       if (walk.logFrom !== undefined) walk.stored += await this.#readLog(walk.logFrom)
       if (walk.stored > 0) idleRounds = 0
       const after = (await this.#ownRoots())[set]
@@ -210,6 +216,7 @@ class Session {
       overQuota: false,
       extra: false,
       cut: false,
+      isTurnOver: false,
     }
     const want = new Set<string>()
     let lowest = Infinity
@@ -288,6 +295,8 @@ class Session {
       }
       walk.absent += open.size
       at += reply.done
+      walk.isTurnOver = set === 'pool' && at < ids.length && this.#options.isTurnOver?.() === true
+      if (walk.isTurnOver) return
     }
   }
 

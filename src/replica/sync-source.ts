@@ -11,19 +11,19 @@ import type { LogEntry, SyncSource } from './sync-server.ts'
 
 const EMPTY_ROOT = new Uint8Array(32)
 const EVENTS_PER_READ = 64
-/** Of one view, which lives as long as one message: every prefix is looked up from the root. */
+/** Every prefix is looked up from a root, and from one root to the next most of the nodes are the same. */
 const NODES_KEPT = 1_024
 const emptyNode = { hash: EMPTY_ROOT, count: 0, ids: [] }
 
 export function syncSourceOf(replica: Replica, nodes: NodeBlocks, sha256: Sha256): SyncSource {
   const { log } = replica
+  const recent = new RecentNodes()
+  const viewOfSet = ({ root, count }: { root: CID | undefined; count: number }) =>
+    viewOf(root, count, { replica, nodes, recent })
   return {
     async sets() {
       const { owner, pool } = await replica.eventSets()
-      return {
-        owner: viewOf(owner.root, owner.count, replica, nodes),
-        pool: viewOf(pool.root, pool.count, replica, nodes),
-      }
+      return { owner: viewOfSet(owner), pool: viewOfSet(pool) }
     },
     snapshot: () => replica.lastRoot?.bytes,
     blocks: async (ids) => replica.damage.sound(ids, await log.blocks(ids)),
@@ -34,27 +34,49 @@ export function syncSourceOf(replica: Replica, nodes: NodeBlocks, sha256: Sha256
   }
 }
 
+/** Nodes by their CID: one that is here has no other content. Those not read for longest go first. */
+class RecentNodes {
+  readonly #nodes = new Map<string, Uint8Array>()
+
+  get(key: string): Uint8Array | undefined {
+    const bytes = this.#nodes.get(key)
+    if (bytes !== undefined) this.set(key, bytes)
+    return bytes
+  }
+
+  set(key: string, bytes: Uint8Array): void {
+    this.#nodes.delete(key)
+    this.#nodes.set(key, bytes)
+    const [oldest] = this.#nodes.keys()
+    if (this.#nodes.size > NODES_KEPT) this.#nodes.delete(oldest as string)
+  }
+}
+
+interface ViewNeeds {
+  readonly replica: Replica
+  readonly nodes: NodeBlocks
+  readonly recent: RecentNodes
+}
+
 function viewOf(
   root: CID | undefined,
   count: number,
-  replica: Replica,
-  nodes: NodeBlocks,
+  { replica, nodes, recent }: ViewNeeds,
 ): SetView {
   if (root === undefined || count === 0) {
     return { root: EMPTY_ROOT, count: 0, subtree: async () => emptyNode }
   }
-  const loaded = new Map<string, Uint8Array>()
   const source = {
     async get(cid: CID) {
       const key = cid.toString()
-      const known = loaded.get(key)
+      const known = recent.get(key)
       if (known) return known
       let bytes = await nodes.get(cid)
       if (bytes === undefined) {
         await replica.repair(root, cid)
         bytes = await nodes.get(cid)
       }
-      if (bytes && loaded.size < NODES_KEPT) loaded.set(key, bytes)
+      if (bytes) recent.set(key, bytes)
       return bytes
     },
   }
