@@ -79,6 +79,8 @@ export interface Network {
   stop(): Promise<void>
   multiaddrs(): string[]
   peers(): PeerInfo[]
+  /** Whether it is connected by an address that the user gave. */
+  isNamed(peer: PeerId): boolean
   /** Dials and keeps the connection. Throws BAD_ADDRESS, NO_PEER, TIMEOUT. */
   connect(multiaddr: string, options?: AbortOptions): Promise<PeerId>
   /** Subscribes to the dataset's topic and, when `provide`, announces it in the DHT. */

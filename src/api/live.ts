@@ -103,8 +103,11 @@ export class Live {
       source,
       sha256: crypto.sha256,
       logger,
-      submit: (blocks, peer, isNews = false) => this.#submit(replica, blocks, { peer, isNews }),
-      hasRoom: (peer) => replica.hasRoomFor(peer),
+      submit: (blocks, peer, isNews = false) => {
+        const isNamed = network.isNamed(peer)
+        return this.#submit(replica, blocks, { peer, isNews, isNamed })
+      },
+      hasRoom: (peer) => replica.hasRoomFor({ peer, isNamed: network.isNamed(peer) }),
       state: async () => {
         const { eventsRoot, stateRoot, checkpoint } = await replica.snapshot()
         const state = { owner: eventsRoot.multihash.digest, state: stateRoot.bytes }

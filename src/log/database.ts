@@ -1,6 +1,6 @@
 // Opens the one LevelDB of a home: lock, format version, and the loud refusal of anything unknown.
 import { existsSync } from 'node:fs'
-import { readFile, writeFile } from 'node:fs/promises'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import * as dagCbor from '@ipld/dag-cbor'
 import type { AbstractLevel } from 'abstract-level'
@@ -60,7 +60,7 @@ export async function openDatabase(
   const db = new Level<Uint8Array, Uint8Array>(directory, {
     keyEncoding: 'view',
     valueEncoding: 'view',
-    createIfMissing: !existsSync(witness),
+    createIfMissing: !existsSync(witness) && !(await hasTables(directory)),
     writeBufferSize: writeBufferBytes,
     cacheSize: cacheBytes,
     maxFileSize: 16 << 20,
@@ -79,6 +79,12 @@ export async function openDatabase(
     throw error
   }
   return guard
+}
+
+/** Nothing is begun anew over what is left of a database: `repair` finds in it what there is. */
+async function hasTables(directory: string): Promise<boolean> {
+  const names = await readdir(directory).catch(() => [])
+  return names.some((name) => name.endsWith('.ldb'))
 }
 
 /** LevelDB says so nowhere but in its own log, which begins anew each time. */

@@ -1,8 +1,7 @@
 // Watches inbound gossip streams below gossipsub, which takes in whatever comes and remembers each message
 // for minutes: reads no faster than a peer's share, and ends streams that announce too long a message.
-import type { Connection, Stream, StreamMessageEvent } from '@libp2p/interface'
+import type { Connection, Stream } from '@libp2p/interface'
 
-type Chunk = StreamMessageEvent['data']
 type Handler = (stream: Stream, connection: Connection) => unknown
 
 export interface FramesOptions {
@@ -31,7 +30,7 @@ export class Frames {
   }
 
   /** @returns the length of a message that is too long, once one is announced. */
-  tooLong(chunk: Chunk): number | undefined {
+  tooLong(chunk: Uint8Array | Iterable<Uint8Array>): number | undefined {
     // To index a list of parts takes longer the more parts there are.
     for (const part of chunk instanceof Uint8Array ? [chunk] : chunk) {
       const length = this.#tooLongIn(part)

@@ -41,7 +41,7 @@ export async function createNetwork(
       isBanned: (peer) => conduct.isBanned(peer),
       allow: options.allow,
       mayDial: options.mayDial ?? (() => true),
-      isNamed: (address) => network.current?.isNamed(address) ?? false,
+      isNamed: (address) => network.current?.isNamedAddress(address) ?? false,
     }),
     wantsTopic: (topic) => network.current?.datasetOf(topic) !== undefined,
     score: (peer) => conduct.score(peer),
@@ -162,6 +162,10 @@ export class Libp2pNetwork implements Network {
     })
   }
 
+  isNamed(peer: PeerId): boolean {
+    return this.#named.hasPeer(peer)
+  }
+
   /** An address the user gives lifts a ban of the peer behind it. */
   async connect(multiaddr: string, { signal }: AbortOptions = {}): Promise<PeerId> {
     const address = parseAddress(multiaddr)
@@ -224,18 +228,15 @@ export class Libp2pNetwork implements Network {
     peer: PeerId,
     dataset: DatasetId,
     cids: Iterable<CID> | AsyncIterable<CID>,
-    options: AbortOptions = {},
+    { signal }: AbortOptions = {},
   ): AsyncGenerator<FetchedBlock> {
-    const { signal } = options
     try {
       const stream = await this.#openBlocks(peer, signal)
-      yield* fetchBlocks(stream, dataset, cids, this.#limits, options)
+      yield* fetchBlocks(stream, dataset, cids, this.#limits, signal ? { signal } : {})
     } catch (error) {
-      if (this.#stopped.signal.aborted) {
-        // Streams that our own stop cuts off are nobody's failure.
-      } else if (error instanceof ProtocolFault) {
-        this.#conduct.fault(peer, error.code, error.message, error.weight)
-      }
+      // Streams that our own stop cuts off are nobody's failure.
+      const isFault = error instanceof ProtocolFault && !this.#stopped.signal.aborted
+      if (isFault) this.#conduct.fault(peer, error.code, error.message, error.weight)
       throw await this.#explain(peerError(error, peer, signal), peer)
     }
   }
@@ -255,7 +256,7 @@ export class Libp2pNetwork implements Network {
     return this.#datasets.get(topic)
   }
 
-  isNamed(address: string): boolean {
+  isNamedAddress(address: string): boolean {
     return this.#dialling.has(address) || this.#named.has(address)
   }
 

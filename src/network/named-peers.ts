@@ -49,6 +49,10 @@ export class NamedPeers {
     return this.#named.has(multiaddr)
   }
 
+  hasPeer(peer: PeerId): boolean {
+    return [...this.#named.values()].some((named) => named.peer === peer)
+  }
+
   /** A connection ended: named peers are dialled again. */
   lost(peer: PeerId): void {
     for (const [multiaddr, named] of this.#named) {

@@ -19,9 +19,9 @@ export interface PoolNodesNeeds {
 type TreeStore = Pick<NodeWriter, 'get' | 'put'>
 
 /** Whoever compares sets with a peer may still read the tree as it was. */
-const KEPT_MS = 5 * 60_000
+const KEPT_MS = 60_000
 /** More go at once, the oldest first. */
-const KEPT_MAX = 20_000
+const KEPT_MAX = 4_096
 /** Of one round. */
 const DELETED_MAX = 2_000
 

@@ -1,6 +1,12 @@
 // How much of the pool came from which peer: a bounded number of shares, and one for all others.
 import type { PeerId } from '../ports.ts'
 
+/** A peer that forwards events. `isNamed`: by the user, so no key that is free. */
+export interface Forwarder {
+  readonly peer: PeerId
+  readonly isNamed?: boolean
+}
+
 export interface Share {
   readonly slot: number
   /** Undefined: of nobody known, or of more peers than there are shares. */
@@ -10,6 +16,8 @@ export interface Share {
 
 /** Peer ids are free too: more than so many at a time have one share together. */
 const SHARES_MAX = 64
+/** So many more for peers that the user named, whatever the others do. */
+const NAMED_MAX = 64
 const OTHERS = 0
 
 /** A number that is in use stands for one peer, until nothing of that is left. */
@@ -35,11 +43,12 @@ export class Shares {
   }
 
   /** The number of the peer's share, or of the one it would get. */
-  slotOf(peer: PeerId | undefined): number {
-    if (peer === undefined) return OTHERS
-    const known = this.#slots.get(peer)
+  slotOf(from: Forwarder | undefined): number {
+    if (from === undefined) return OTHERS
+    const known = this.#slots.get(from.peer)
     if (known !== undefined) return known
-    for (let slot = 1; slot <= SHARES_MAX; slot++) if (!this.#shares.has(slot)) return slot
+    const last = from.isNamed ? SHARES_MAX + NAMED_MAX : SHARES_MAX
+    for (let slot = 1; slot <= last; slot++) if (!this.#shares.has(slot)) return slot
     return OTHERS
   }
 

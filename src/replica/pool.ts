@@ -12,7 +12,7 @@ import type { Draft } from './draft.ts'
 import type { Door } from './intake.ts'
 import { NewsBudget } from './news-budget.ts'
 import { Candidates } from './pool-candidates.ts'
-import { type Share, Shares } from './pool-shares.ts'
+import { type Forwarder, type Share, Shares } from './pool-shares.ts'
 import { Rate } from './rate.ts'
 
 export interface PoolNeeds {
@@ -24,8 +24,7 @@ export interface PoolNeeds {
 }
 
 /** Where events came from. `isNews`: told by the peer, not asked for here. */
-export interface Source {
-  readonly peer: PeerId
+export interface Source extends Forwarder {
   readonly isNews: boolean
 }
 
@@ -103,9 +102,9 @@ export class Pool {
    * Whether to ask a peer for what it has and this node lacks. False where it would only take the place
    * of what came from the peer itself, or from others who take no more.
    */
-  hasRoomFor(peer: PeerId): boolean {
+  hasRoomFor(from: Forwarder): boolean {
     if (this.#bytesMax - this.bytes > this.#bytesMax / FREE_PART) return true
-    const slot = this.#shares.slotOf(peer)
+    const slot = this.#shares.slotOf(from)
     const mine = this.#shares.of(slot) + this.#bytesMax / EVEN_PART
     return this.#shares.largestBut(slot).bytes > mine
   }
@@ -131,7 +130,7 @@ export class Pool {
 
   #refuses(from: From, blockBytes: number): boolean {
     const isNews = typeof from !== 'string' && from.isNews
-    if (isNews && !this.#news.take(from.peer, this.#needs.clock.nowMs())) return true
+    if (isNews && !this.#news.take(from, this.#needs.clock.nowMs())) return true
     if (this.bytes + blockBytes <= this.#bytesMax || from === 'own') return false
     return this.#wayIn(from, blockBytes) === undefined
   }
@@ -145,7 +144,7 @@ export class Pool {
   /** At whose cost there would be room: that of others alone, or of the peer itself as well. */
   #wayIn(from: From, bytes: number): 'others' | 'itself' | undefined {
     const source = typeof from === 'string' ? undefined : from
-    const slot = this.#shares.slotOf(source?.peer)
+    const slot = this.#shares.slotOf(source)
     const lacking = this.bytes + bytes - this.#bytesMax
     if (this.#shares.above(this.#shares.of(slot) + bytes, slot) >= lacking) return 'others'
     const mayReplace = source?.isNews === true && this.#shares.of(slot) >= lacking
@@ -165,7 +164,7 @@ export class Pool {
     before: number,
   ): Promise<number | undefined> {
     const source = typeof from === 'string' ? undefined : from
-    const slot = this.#shares.slotOf(source?.peer)
+    const slot = this.#shares.slotOf(source)
     const lacking = this.bytes + bytes - this.#bytesMax
     if (lacking > 0) {
       if (bytes > this.#bytesMax || this.#left <= 0) return undefined

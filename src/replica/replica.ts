@@ -12,7 +12,7 @@ import type { Database } from '../log/database.ts'
 import type { DatasetLog } from '../log/dataset-log.ts'
 import type { HeldFiles } from '../log/held-files.ts'
 import type { NodeBlocks } from '../log/node-blocks.ts'
-import type { Clock, Crypto, Logger, PeerId, Signer } from '../ports.ts'
+import type { Clock, Crypto, Logger, Signer } from '../ports.ts'
 import { Authoring } from './authoring.ts'
 import type { Authority } from './authority.ts'
 import type { Checkpoint } from './checkpoint-list.ts'
@@ -24,6 +24,7 @@ import { Ledger } from './ledger.ts'
 import { Mutex } from './mutex.ts'
 import { type OwnerOperation, operationsWaiting } from './operations-waiting.ts'
 import type { Source } from './pool.ts'
+import type { Forwarder } from './pool-shares.ts'
 import type { EventSets, Snapshot } from './published.ts'
 import { RecentProposals } from './recent-proposals.ts'
 import { Damage } from './repair-blocks.ts'
@@ -272,8 +273,8 @@ export class Replica {
   }
 
   /** Whether the pool would take in what it lacks of a peer's. */
-  hasRoomFor(peer: PeerId): boolean {
-    return this.#ledger.pool.hasRoomFor(peer)
+  hasRoomFor(from: Forwarder): boolean {
+    return this.#ledger.pool.hasRoomFor(from)
   }
 
   /** The newest root that was computed: what is stored may be ahead of it. */

@@ -108,7 +108,10 @@ export class SyncSchedule {
   begin(nowMs: number): { peer: PeerId; reason: SyncReason }[] {
     const started: { peer: PeerId; reason: SyncReason }[] = []
     const waiting = [...this.#peers].filter(([, entry]) => isWaiting(entry))
-    waiting.sort(([, a], [, b]) => (a.due?.atMs ?? 0) - (b.due?.atMs ?? 0))
+    // Of two at the same time the one whose turn was longer ago.
+    waiting.sort(
+      ([, a], [, b]) => (a.due?.atMs ?? 0) - (b.due?.atMs ?? 0) || a.beganAtMs - b.beganAtMs,
+    )
     for (const [peer, entry] of waiting) {
       if (entry.due === undefined || entry.due.atMs > nowMs || !this.#hasRoom(nowMs)) break
       started.push({ peer, reason: entry.due.reason })
@@ -177,7 +180,7 @@ export class SyncSchedule {
         isConnected: true,
         due: undefined,
         progressAtMs: undefined,
-        beganAtMs: 0,
+        beganAtMs: -1,
         failures: 0,
         notBeforeMs: 0,
       }

@@ -4,6 +4,7 @@ import { listReleases } from '../../src/api/datasets/releases.ts'
 import { verify } from '../../src/api/copies/verify.ts'
 import { textOfEventId } from '../../src/core/ids.ts'
 import { hex, homeKey } from '../../src/log/keys.ts'
+import type { ProposalRow } from '../../src/log/rows.ts'
 import { makeNode, signerNamed, type TestDataset, type TestNode } from './make-node.ts'
 
 const ada = signerNamed('ada')
@@ -112,6 +113,20 @@ describe('verifying', () => {
     expect((await check()).problems).toEqual([
       `pending proposal ${textOfEventId(proposal.id)} is missing or damaged: clone the dataset again from a peer`,
     ])
+  })
+
+  it('says nothing of a pending proposal that has to give way meanwhile', async () => {
+    const proposal = await dataset.create(ada, await dataset.file('pending.txt'))
+    const { log } = dataset.replica
+    const { arrival, author } = (await log.proposal(proposal.id)) as ProposalRow
+    const entry = { id: proposal.id, peer: 0, author, arrival }
+    const blocks = log.blocks.bind(log)
+    log.blocks = async (ids) => {
+      if (ids.includes(proposal.id)) await log.commit(log.pool.deleteProposal(entry, []))
+      return blocks(ids)
+    }
+    expect(await check()).toMatchObject({ ok: true, problems: [] })
+    expect(await log.proposal(proposal.id)).toBeUndefined()
   })
 
   it('puts lost nodes of trees back', async () => {

@@ -142,6 +142,8 @@ export function networkSuite(title: string, factory: NetworkFactory): void {
         expect(bob.network.peers()).toMatchObject([
           { peerId: alice.network.peerId, direction: 'inbound' },
         ])
+        expect(alice.network.isNamed(bob.network.peerId)).toBe(true)
+        expect(bob.network.isNamed(alice.network.peerId)).toBe(false)
         await bob.network.stop()
         await alice.told.until(() => alice.told.lost.includes(bob.network.peerId))
         expect(alice.network.peers()).toEqual([])

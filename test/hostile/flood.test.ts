@@ -97,7 +97,8 @@ it(
     const ended = flooding.finally(() => (isOver = true))
     const latencies = await act(() => isOver)
     const { sent, seconds } = await ended
-    disk.push(await diskBytes(join(a.home, 'log')), await diskBytes(join(o.home, 'log')))
+    const end = await diskBytes(join(a.home, 'log'))
+    disk.push(end, await diskBytes(join(o.home, 'log')))
     const { peakBytes } = await a.daemon.memory()
     const [pending] = [await a.api.listReviews('cells', { status: 'pending', limit: 1_000 })]
     const figures = {
@@ -107,7 +108,7 @@ it(
       ownerEvents: latencies.length,
       latencyMs: summaryOf(latencies),
       withoutFloodMs: summaryOf(quiet),
-      diskMiB: Math.round(Math.max(...disk) / MiB),
+      diskMiB: { peak: Math.round(Math.max(...disk) / MiB), end: Math.round(end / MiB) },
       poolCapMiB: POOL_BYTES_MAX / MiB,
       rssMiB: { before: Math.round(before.a.nowBytes / MiB), peak: Math.round(peakBytes / MiB) },
       pending: pending.length,

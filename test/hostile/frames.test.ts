@@ -37,6 +37,20 @@ test('messages that are not too long go through, however they are cut', () => {
   )
 })
 
+test('pieces in one list are read as they are one by one', () => {
+  const lengths = fc.array(fc.integer({ min: 0, max: MAX + 5 }), { maxLength: 20 })
+  fc.assert(
+    fc.property(lengths, cuts, (list, at) => {
+      const [single, listed] = [new Frames(MAX), new Frames(MAX)]
+      const pieces = [...piecesOf(stream(list), at)]
+      const first = pieces
+        .map((piece) => single.tooLong(piece))
+        .find((found) => found !== undefined)
+      expect(listed.tooLong(pieces)).toBe(first)
+    }),
+  )
+})
+
 test('one that is too long is found out when it is announced, whatever came before', () => {
   const lengths = fc.array(fc.integer({ min: 0, max: 200 }), { maxLength: 10 })
   const tooLong = fc.integer({ min: MAX + 1, max: 2 ** 40 })

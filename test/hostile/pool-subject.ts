@@ -8,6 +8,7 @@ import { checkFormat, type Database } from '../../src/log/database.ts'
 import { DatasetLog } from '../../src/log/dataset-log.ts'
 import { HeldFiles } from '../../src/log/held-files.ts'
 import { NodeBlocks } from '../../src/log/node-blocks.ts'
+import type { Source } from '../../src/replica/pool.ts'
 import { Replica } from '../../src/replica/replica.ts'
 import { syncSourceOf } from '../../src/replica/sync-source.ts'
 import { silentLogger } from '../api/make-node.ts'
@@ -69,18 +70,23 @@ export class PoolSubject {
 
   /** What a peer told of without being asked; one batch. @returns whether each is here afterwards */
   async told(peer: string, ...proposals: readonly Proposal[]): Promise<boolean[]> {
-    return this.#from(peer, true, proposals)
+    return this.#from({ peer, isNews: true }, proposals)
   }
 
   /** What a peer gave when it was asked. */
   async gave(peer: string, ...proposals: readonly Proposal[]): Promise<boolean[]> {
-    return this.#from(peer, false, proposals)
+    return this.#from({ peer, isNews: false }, proposals)
   }
 
-  async #from(peer: string, isNews: boolean, proposals: readonly Proposal[]): Promise<boolean[]> {
+  /** What a peer told of whose address the user gave. */
+  async named(peer: string, ...proposals: readonly Proposal[]): Promise<boolean[]> {
+    return this.#from({ peer, isNews: true, isNamed: true }, proposals)
+  }
+
+  async #from(source: Source, proposals: readonly Proposal[]): Promise<boolean[]> {
     await this.replica.submit(
       proposals.map(({ block }) => block),
-      { peer, isNews },
+      source,
     )
     return this.holds(...proposals)
   }

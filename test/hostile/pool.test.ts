@@ -81,6 +81,22 @@ describe('T45: a full pool', () => {
     expect(more).toBeLessThanOrEqual(20 + ROOM)
   })
 
+  test('keeps a share for a peer that the user named, however many others came first', async () => {
+    const subject = await PoolSubject.open(400 * EACH)
+    for (let i = 0; i < 64; i++) await subject.told(`evil ${i}`, aProposal(`sybil ${i}`))
+    const honest = many(5, (i) => `honest ${i}`)
+    expect(countOf(await subject.named('friend', ...honest))).toBe(5)
+    for (let i = 0; i < 3_000; i++) {
+      if (i % 50 === 0) subject.nowMs += 1_000
+      await subject.told(`evil ${(64 + i) % 500}`, aProposal(`later sybil ${i}`))
+    }
+    expect(await subject.poolBytes()).toBeGreaterThan(390 * EACH)
+    expect(countOf(await subject.holds(...honest))).toBe(5)
+    // Others have used up what all may tell; it does not count for a peer with a name.
+    const late = many(5, (i) => `late ${i}`)
+    expect(countOf(await subject.named('friend', ...late))).toBe(5)
+  })
+
   test('never lets go of what an owner names or of what was made here', async () => {
     const subject = await PoolSubject.open(ROOM * EACH)
     const named = many(5, () => 'large')
@@ -167,13 +183,13 @@ describe('T45: what was pushed out', () => {
         },
         sha256,
         ask: (body) => answers('client', body, new AbortController().signal),
-        hasRoom: () => client.replica.hasRoomFor('server'),
+        hasRoom: () => client.replica.hasRoomFor({ peer: 'server' }),
       })
     expect((await session()).end).toBe('over-quota')
     const asked = blocks
     for (let i = 0; i < 3; i++) expect((await session()).end).toBe('over-quota')
     expect(blocks).toBe(asked)
-    expect(client.replica.hasRoomFor('another')).toBe(true)
+    expect(client.replica.hasRoomFor({ peer: 'another' })).toBe(true)
   })
 
   test('comes back when an owner names it', async () => {

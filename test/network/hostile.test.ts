@@ -9,7 +9,7 @@ import { topicOf } from '../../src/network/gossip.ts'
 import type { Host } from '../../src/network/host.ts'
 import { withLength } from '../../src/network/streams.ts'
 import { BLOCKS_PROTOCOL, SYNC_PROTOCOL } from '../../src/network/versions.ts'
-import { aBlock, animals } from '../conformance/network-suite.ts'
+import { aBlock, animals, type Recorder } from '../conformance/network-suite.ts'
 import { aNeighbourhood, type TestNode } from './makers.ts'
 
 const here = aNeighbourhood()
@@ -297,16 +297,39 @@ describe('hostile gossip', () => {
   })
 
   it('in a flood is dropped over the rate, while an honest peer is heard', async () => {
-    const { alice, say } = await gossiping({ conduct: { gossipBytesPerSecond: 10_000 } })
+    const conduct = { gossipBytesPerSecond: 10_000 }
+    const { alice, mallory, say } = await gossiping({ conduct })
     for (let i = 0; i < 100; i++) await say(new Uint8Array(randomBytes(10_000)))
     await expect.poll(() => alice.log.lines.length).toBe(1)
     expect(alice.told.gossiped.length).toBeLessThan(20)
+    // What was dropped is looked for in a while, and by then no other peer tells of it.
+    const isHers = ({ peer, dataset }: Recorder['seen'][number]) =>
+      peer === mallory.peerId.toString() && dataset === animals
+    await alice.told.until(() => alice.told.seen.some(isHers))
     const honest = await here.node()
     honest.network.join(animals)
     await honest.network.connect(alice.address)
     await honest.told.untilSeen(alice.network.peerId, animals)
     await honest.network.publish(animals, new TextEncoder().encode('hello'))
     await alice.told.until(() => alice.told.gossiped.some(({ text }) => text === 'hello'))
+  })
+
+  it('that is more than is wanted of the peer is read ever later', async () => {
+    const { alice, mallory, say } = await gossiping({ conduct: { gossipReadPerSecond: 32_768 } })
+    alice.told.verdict = 'surplus'
+    for (let i = 0; i < 5_000; i++) await say(new Uint8Array(randomBytes(1_000)))
+    await alice.told.until(() => alice.told.gossiped.length >= 16)
+    for (let i = 0; i < 3; i++) {
+      const honest = await here.node()
+      honest.network.join(animals)
+      await honest.network.connect(alice.address)
+      await honest.told.untilSeen(alice.network.peerId, animals)
+      await honest.network.publish(animals, new TextEncoder().encode(`hello ${i}`))
+      await alice.told.until(() => alice.told.gossiped.some(({ text }) => text === `hello ${i}`))
+    }
+    // One a second, after what was on its way when it had told enough.
+    expect(alice.told.gossiped.length).toBeLessThan(2_000)
+    expect(alice.network.score(mallory.peerId.toString())).toBe(0)
   })
 
   it('on topics that were not joined is dropped unread', async () => {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { scheduleDefaults, SyncSchedule } from '../../src/replica/sync-schedule.ts'
 
-const { patienceMs, periodMinMs, backoffMaxMs } = scheduleDefaults
+const { patienceMs, turnMs, periodMinMs, backoffMaxMs } = scheduleDefaults
 
 describe('the sync schedule', () => {
   it('begins one session at a time, and another when the first is stuck', () => {
@@ -15,6 +15,21 @@ describe('the sync schedule', () => {
     expect(schedule.begin(1_000 + patienceMs)).toEqual([{ peer: 'b', reason: 'peer-seen' }])
     schedule.ended('a', 'done', 4_000, 0)
     expect(schedule.nextMs(4_000)).toBe(4_000 + periodMinMs)
+  })
+
+  it('ends the turn of a peer that gets on only when another waits', () => {
+    const schedule = new SyncSchedule()
+    schedule.want('a', 'peer-seen', 0)
+    schedule.begin(0)
+    expect(schedule.isTurnOver('a', turnMs)).toBe(false)
+    schedule.want('b', 'have', turnMs)
+    schedule.progressed('a', turnMs)
+    expect(schedule.isTurnOver('a', turnMs - 1)).toBe(false)
+    expect(schedule.isTurnOver('a', turnMs)).toBe(true)
+    schedule.ended('a', 'more', turnMs, 0)
+    expect(schedule.begin(turnMs).map(({ peer }) => peer)).toEqual(['b'])
+    schedule.ended('b', 'done', turnMs, 0)
+    expect(schedule.begin(turnMs).map(({ peer }) => peer)).toEqual(['a'])
   })
 
   it('never runs two sessions with one peer, and remembers what was wanted meanwhile', () => {

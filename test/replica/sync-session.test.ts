@@ -112,6 +112,21 @@ describe('a session', () => {
     )
   })
 
+  it('leaves proposals for later when its turn is over, and owner events never', async () => {
+    const server = world(ownerEvents(600, 'owner'), proposals(8_000, 'pending'))
+    const client = world()
+    const sessions: number[] = []
+    for (let end = ''; end !== 'equal';) {
+      const result = await pull(client, server, { isTurnOver: () => true })
+      expect(['partial', 'equal']).toContain(result.end)
+      expect(result.stored).toBeGreaterThan(0)
+      expect(client.owner.root).toEqual(server.owner.root)
+      sessions.push(result.stored)
+      end = result.end
+    }
+    expect(sessions.length).toBeGreaterThan(1)
+  })
+
   it('clones a whole dataset from the log, in pages, parents first', async () => {
     const server = new World().put(history(2_000, { reviewed: 2, sizeBytes: 400 }))
     server.put(proposals(50, 'pending'))

@@ -173,6 +173,10 @@ export class MemoryNetwork implements Network {
     }))
   }
 
+  isNamed(peer: PeerId): boolean {
+    return this.#named.has(peer)
+  }
+
   async connect(multiaddr: string, { signal }: AbortOptions = {}): Promise<PeerId> {
     const [, name] = /^\/memory\/([\w-]+)$/.exec(multiaddr) ?? []
     if (name === undefined) throw new GonkError('BAD_ADDRESS', `not an address: ${multiaddr}`)
