@@ -75,6 +75,8 @@ export class SimulatedNode {
   poolBytesMax: number
   readonly #needs: NodeNeeds
   #process: Running = { isAlive: false }
+  /** Of all its processes: what a dead one waited for keeps all of its run in memory. */
+  readonly #loops: SyncLoop[] = []
   /** Own events that somebody was told are stored: they must outlive every crash. */
   #promised = new Set<EventId>()
 
@@ -122,6 +124,12 @@ export class SimulatedNode {
   /** The process is killed, the machine stays: what was written is there. */
   kill(): void {
     this.#end()
+  }
+
+  /** The run is over, and with it all that waits. */
+  release(): void {
+    this.kill()
+    for (const loop of this.#loops) loop.stop().catch(() => {})
   }
 
   copyDisk(): void {
@@ -205,6 +213,7 @@ export class SimulatedNode {
       }
     })
     Object.assign(process, { replica, loop, endpoint, source })
+    this.#loops.push(loop)
     loop.start()
     for (const { peerId } of endpoint.peers()) loop.peerSeen(peerId)
     if (this.index === 0 && !replica.hasGenesis) await replica.submit([genesis.block], 'own')

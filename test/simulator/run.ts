@@ -56,9 +56,8 @@ export async function run(plan: Plan, options: RunOptions = {}): Promise<Outcome
   } catch (error) {
     world.fail('error', error instanceof Error ? (error.stack ?? error.message) : String(error))
   }
-  for (const node of world.nodes) node.kill()
   const { scheduler, library, network, counts } = world
-  return {
+  const outcome = {
     failure: world.failure,
     steps: scheduler.steps,
     events: library.size,
@@ -67,6 +66,8 @@ export async function run(plan: Plan, options: RunOptions = {}): Promise<Outcome
     census,
     ...tally,
   }
+  for (const node of world.nodes) node.release()
+  return outcome
 }
 
 /** Actions until the next quiet point. @returns whether they were the last. */
