@@ -3,9 +3,9 @@ import type { CID } from 'multiformats/cid'
 import { GonkError } from '../core/errors.ts'
 import { cidBytesOf, type DatasetId, type EventId, hexOf, textOfEventId } from '../core/ids.ts'
 import type { NetworkHandlers, PeerId } from '../ports.ts'
-import { encodeGossip, gossipOf } from '../replica/gossip-messages.ts'
 import { Mutex } from '../replica/mutex.ts'
 import type { RootAlarm } from '../replica/canary.ts'
+import { OwnNews } from '../replica/own-news.ts'
 import type { Source } from '../replica/pool.ts'
 import { RepairLoop } from '../replica/repair-loop.ts'
 import type { Replica } from '../replica/replica.ts'
@@ -65,7 +65,7 @@ export class Live {
   /** Shares a dataset with peers and, unless it is pinned, follows it. */
   async follow(id: DatasetId): Promise<void> {
     if (this.#shared.has(id)) return
-    const { catalog, network, crypto, nodes, replicas, logger } = this.#context
+    const { catalog, network, crypto, clock, nodes, replicas, logger } = this.#context
     const replica = await replicas.get(id)
     // Meanwhile another call may have come first, or the dataset be forgotten.
     if (this.#shared.has(id) || catalog.get(id) === undefined) return
@@ -78,10 +78,13 @@ export class Live {
     }
     const loop = this.#loopOf(replica, source)
     this.#shared.set(id, { replica, source, repairs, loop })
+    const news = new OwnNews({
+      clock,
+      publish: (body) => this.#background(network.publish(id, body)),
+      announce: (delayMs) => loop.announce(delayMs),
+    })
     replica.onStored((events, origin) => {
-      for (const event of events) {
-        if (origin === 'own') this.#background(network.publish(id, encodeGossip(gossipOf(event))))
-      }
+      if (origin === 'own') news.tell(events)
       this.#keep(replica)
       if (events.some(({ kind }) => kind === 'release')) this.#audit(replica)
     })

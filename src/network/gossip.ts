@@ -26,6 +26,8 @@ export interface GossipNeeds {
   readonly conduct: PeerConduct
   readonly log: Logger
   readonly handlers: Pick<NetworkHandlers, 'gossip' | 'peerSeen'>
+  /** The user gave its address: it is never slowed down. */
+  readonly isNamed: (peer: PeerId) => boolean
   readonly datasetOf: (topic: string) => DatasetId | undefined
 }
 
@@ -95,7 +97,7 @@ export class Gossip {
     dataset: DatasetId,
     { data }: Message,
   ): Promise<TopicValidatorResult> {
-    const { conduct, handlers, log } = this.#needs
+    const { conduct, handlers, isNamed, log } = this.#needs
     const peer = from.toString()
     if (conduct.isIgnored(peer)) return TopicValidatorResult.Ignore
     if (data.length > GOSSIP_BYTES_MAX) {
@@ -115,7 +117,7 @@ export class Gossip {
     try {
       const verdict = await handlers.gossip(peer, dataset, data)
       if (verdict === 'reject') conduct.fault(peer, 'BAD_EVENT', 'gossip that breaks the protocol')
-      if (verdict === 'surplus') conduct.gossipInVain(peer)
+      if (verdict === 'surplus' && !isNamed(peer)) conduct.gossipInVain(peer)
       return results[verdict]
     } catch (error) {
       log.error({ peer, dataset, error: String(error) }, 'gossip could not be judged')

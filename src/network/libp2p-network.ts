@@ -117,13 +117,10 @@ export class Libp2pNetwork implements Network {
       })
     }
     const { pubsub } = this.#host.services
-    const datasetOf = (topic: string): DatasetId | undefined => this.datasetOf(topic)
     this.#gossip = new Gossip({
-      pubsub,
-      conduct: this.#conduct,
-      log: this.#log,
-      handlers,
-      datasetOf,
+      ...{ pubsub, handlers, conduct: this.#conduct, log: this.#log },
+      datasetOf: (topic) => this.datasetOf(topic),
+      isNamed: (peer) => this.isNamed(peer),
     })
     for (const dataset of this.#datasets.values()) this.#joinNow(dataset)
     for (const address of this.#options.peers ?? []) this.#named.add(address)

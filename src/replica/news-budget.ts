@@ -8,7 +8,7 @@ import { Rate } from './rate.ts'
  * Of one peer, and of all that nobody named, whose ids are free. One by one they cost several times what
  * they cost together.
  */
-const EACH = { perSecond: 20, burst: 100 }
+export const NEWS_OF_ONE = { perSecond: 20, burst: 100 }
 const ALL = { perSecond: 50, burst: 200 }
 /** Peers remembered; the one longest silent is forgotten first. */
 const PEERS_MAX = 1_024
@@ -18,7 +18,7 @@ export class NewsBudget {
   readonly #peers = new Map<PeerId, Rate>()
 
   take({ peer, isNamed }: Forwarder, nowMs: number): boolean {
-    const rate = this.#peers.get(peer) ?? new Rate(EACH)
+    const rate = this.#peers.get(peer) ?? new Rate(NEWS_OF_ONE)
     this.#peers.delete(peer)
     this.#peers.set(peer, rate)
     const [longestSilent] = this.#peers.keys()

@@ -139,8 +139,8 @@ export class SyncLoop {
   }
 
   /** Tells peers soon what is held here, once for several calls. */
-  announce(): void {
-    const atMs = this.#needs.clock.nowMs() + ANNOUNCE_DELAY_MS
+  announce(delayMs = ANNOUNCE_DELAY_MS): void {
+    const atMs = this.#needs.clock.nowMs() + delayMs
     if (atMs >= this.#announceAtMs) return
     this.#announceAtMs = atMs
     this.#wake.abort()

@@ -332,6 +332,18 @@ describe('hostile gossip', () => {
     expect(alice.network.score(mallory.peerId.toString())).toBe(0)
   })
 
+  it('of a peer that the user named is read as it comes', async () => {
+    const alice = await here.node({ conduct: { gossipReadPerSecond: 32_768 } })
+    const friend = await here.node()
+    for (const { network } of [alice, friend]) network.join(animals)
+    await alice.network.connect(friend.address)
+    await friend.told.untilSeen(alice.network.peerId, animals)
+    await alice.told.untilSeen(friend.network.peerId, animals)
+    alice.told.verdict = 'surplus'
+    for (let i = 0; i < 200; i++) await friend.network.publish(animals, new Uint8Array([i, 1, 2]))
+    await alice.told.until(() => alice.told.gossiped.length === 200)
+  })
+
   it('on topics that were not joined is dropped unread', async () => {
     const { alice, mallory, say } = await gossiping()
     const { pubsub } = mallory.services
