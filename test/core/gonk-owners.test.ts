@@ -44,7 +44,7 @@ class GonkOwners {
 test('T1: in a line of events, owners and reviews come out as in Gonk', () => {
   let removals = 0
   fc.assert(
-    fc.property(fc.array(step, { minLength: 5, maxLength: 40 }), (steps) => {
+    fc.property(fc.array(step, { minLength: 5, maxLength: 40, size: 'max' }), (steps) => {
       const h = history(['F'])
       const gonk = new GonkOwners()
       const items = Array.from({ length: ITEMS }, (_, i): Proposal => create(h, `item ${i}`))
