@@ -66,8 +66,10 @@ export interface NetworkHandlers {
   /** The block, or undefined when it is not here or not for this peer. */
   block(peer: PeerId, dataset: DatasetId, cid: CID): Promise<Uint8Array | undefined>
   gossip(peer: PeerId, dataset: DatasetId, body: Uint8Array): Promise<GossipVerdict>
-  /** A peer connected, subscribed to a dataset we joined, or sent more of it than was read. */
+  /** A peer connected, or subscribed to a dataset we joined. */
   peerSeen(peer: PeerId, dataset: DatasetId | undefined): void
+  /** Gossip of the peer was dropped unread, a moment ago: what it told of is to be fetched. */
+  gossipMissed(peer: PeerId, dataset: DatasetId): void
   /** A peer is gone. */
   peerLost(peer: PeerId): void
 }

@@ -55,6 +55,7 @@ export class Live {
       gossip: async (peer, dataset, body) =>
         (await this.#shared.get(dataset)?.loop?.gossip(peer, body)) ?? 'ignore',
       peerSeen: (peer, dataset) => this.#peerSeen(peer, dataset),
+      gossipMissed: (peer, dataset) => this.#shared.get(dataset)?.loop?.peerSeen(peer),
       peerLost: (peer) => {
         this.notices.peer(peer)
         for (const { loop } of this.#shared.values()) loop?.peerLost(peer)

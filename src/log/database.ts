@@ -60,7 +60,7 @@ export async function openDatabase(
   const db = new Level<Uint8Array, Uint8Array>(directory, {
     keyEncoding: 'view',
     valueEncoding: 'view',
-    createIfMissing: !existsSync(witness) && !(await hasTables(directory)),
+    createIfMissing: !existsSync(witness) && !(await hasRows(directory)),
     writeBufferSize: writeBufferBytes,
     cacheSize: cacheBytes,
     maxFileSize: 16 << 20,
@@ -82,9 +82,9 @@ export async function openDatabase(
 }
 
 /** Nothing is begun anew over what is left of a database: `repair` finds in it what there is. */
-async function hasTables(directory: string): Promise<boolean> {
+async function hasRows(directory: string): Promise<boolean> {
   const names = await readdir(directory).catch(() => [])
-  return names.some((name) => name.endsWith('.ldb'))
+  return names.some((name) => /\.(ldb|log)$/.test(name))
 }
 
 /** LevelDB says so nowhere but in its own log, which begins anew each time. */

@@ -63,12 +63,16 @@ export class Frames {
 
 /** What a peer sends meanwhile waits with the peer. */
 function slowDown(stream: Stream, ms: number): void {
-  if (ms <= 0 || stream.readStatus !== 'readable') return
-  stream.pause()
+  if (ms <= 0) return
   const goOn = (): void => {
     if (stream.readStatus === 'paused') stream.resume()
   }
-  setTimeout(goOn, ms).unref()
+  // Not within `resume`, which dispatches what has come and then lets the muxer go on.
+  queueMicrotask(() => {
+    if (stream.readStatus !== 'readable') return
+    stream.pause()
+    setTimeout(goOn, ms).unref()
+  })
 }
 
 /** The components of a service whose inbound streams carry messages with their lengths in front. */

@@ -25,7 +25,7 @@ export interface GossipNeeds {
   readonly pubsub: GossipSub
   readonly conduct: PeerConduct
   readonly log: Logger
-  readonly handlers: Pick<NetworkHandlers, 'gossip' | 'peerSeen'>
+  readonly handlers: Pick<NetworkHandlers, 'gossip' | 'peerSeen' | 'gossipMissed'>
   /** The user gave its address: it is never slowed down. */
   readonly isNamed: (peer: PeerId) => boolean
   readonly datasetOf: (topic: string) => DatasetId | undefined
@@ -135,7 +135,7 @@ export class Gossip {
     if (this.#missed.has(key)) return
     const compare = (): void => {
       this.#missed.delete(key)
-      this.#needs.handlers.peerSeen(peer, dataset)
+      this.#needs.handlers.gossipMissed(peer, dataset)
     }
     this.#missed.set(key, setTimeout(compare, COMPARE_AFTER_MS).unref())
   }

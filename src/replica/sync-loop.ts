@@ -360,7 +360,8 @@ export class SyncLoop {
   #want(peer: PeerId, reason: SyncReason, inMs: number): void {
     const nowMs = this.#needs.clock.nowMs()
     this.#schedule.want(peer, reason, nowMs + inMs)
-    if (this.#schedule.nextMs(nowMs) < this.#wakesAtMs) this.#wake.abort()
+    const wasSetForward = this.#wakesAtMs <= nowMs
+    if (wasSetForward || this.#schedule.nextMs(nowMs) < this.#wakesAtMs) this.#wake.abort()
   }
 
   #isConnected(peer: PeerId): boolean {

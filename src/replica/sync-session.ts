@@ -1,6 +1,6 @@
 // One session with one peer: pulls what the peer has and this node lacks, in bytes proportional to
 // the difference. Whatever the peer answers, the work is bounded and ends with one result.
-import { rejections } from '../core/errors.ts'
+import { GonkError, rejections } from '../core/errors.ts'
 import { type DatasetId, type EventId, eventIdOfBlock, type Sha256 } from '../core/ids.ts'
 import {
   answerProblem,
@@ -160,7 +160,7 @@ class Session {
       if (sameBytes(mine.root, before.root)) return 'equal'
       if (before.count === 0) return 'ahead'
       if (set === 'pool' && this.#needs.hasRoom?.() === false) return 'over-quota'
-      if (set === 'pool' && round > 0 && this.#options.isTurnOver?.()) return 'partial'
+      if (set === 'pool' && round > 0 && this.#options.isTurnOver?.()) return this.#cutShort()
       const isClone = before.count > mine.count * LOG_WHEN_TIMES_BEHIND + LOG_WHEN_BEHIND_BY
       if (set === 'owner' && round === 0 && isClone) {
         await this.#readLog(0)
@@ -171,10 +171,16 @@ class Session {
         if (set === 'pool') return 'ahead'
         fault('no-progress', 'always new roots, never new events')
       }
-      const walk = await this.#walk(set, width)
+      const walk = await this.#walk(set, width).catch((error: unknown) => {
+        // Nodes of a pool that changes fast are gone while a slow peer answers.
+        if (set === 'pool' && error instanceof GonkError && error.code === 'NOT_HERE')
+          return undefined
+        throw error
+      })
+      if (walk === undefined) continue
       // What is refused of the owner set is not named by anything here yet: it will be.
       if (walk.overQuota && set === 'pool') return 'over-quota'
-      if (walk.isTurnOver) return 'partial'
+      if (walk.isTurnOver) return this.#cutShort()
       if (walk.logFrom !== undefined) walk.stored += await this.#readLog(walk.logFrom)
       if (walk.stored > 0) idleRounds = 0
       const after = (await this.#ownRoots())[set]
@@ -202,6 +208,11 @@ class Session {
       }
     }
     return 'partial'
+  }
+
+  /** Others wait. Whoever brought nothing new is not the next to wait for. */
+  #cutShort(): 'partial' | 'ahead' {
+    return this.stored > 0 ? 'partial' : 'ahead'
   }
 
   /** Descends where the two tries differ, fetches what is missing here and stores it. */

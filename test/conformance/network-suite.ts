@@ -22,6 +22,7 @@ export function aBlock(sizeBytes: number, fill = 0, codec = 0x55): Block {
 /** Handlers that remember what they were told, and let a test wait for it. */
 export class Recorder implements NetworkHandlers {
   readonly seen: { peer: PeerId; dataset: DatasetId | undefined }[] = []
+  readonly missed: PeerId[] = []
   readonly lost: PeerId[] = []
   readonly gossiped: { peer: PeerId; dataset: DatasetId; text: string }[] = []
   readonly blocks = new Map<string, Uint8Array>()
@@ -47,6 +48,11 @@ export class Recorder implements NetworkHandlers {
 
   peerSeen(peer: PeerId, dataset: DatasetId | undefined): void {
     this.seen.push({ peer, dataset })
+    this.#changed()
+  }
+
+  gossipMissed(peer: PeerId): void {
+    this.missed.push(peer)
     this.#changed()
   }
 

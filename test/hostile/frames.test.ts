@@ -1,7 +1,7 @@
 // Lengths in front of messages, in whatever pieces they come.
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
-import { Frames } from '../../src/network/gossip-frames.ts'
+import { expect, test, vi } from 'vitest'
+import { Frames, withFrames } from '../../src/network/gossip-frames.ts'
 
 const MAX = 1_000
 
@@ -62,4 +62,59 @@ test('one that is too long is found out when it is announced, whatever came befo
       expect(found.filter((length) => length !== undefined).length).toBeGreaterThan(0)
     }),
   )
+})
+
+/** With the order of effects of libp2p's streams: `resume` dispatches what has come, and then lets more come. */
+class WaitingStream extends EventTarget {
+  readonly status = 'open'
+  readStatus = 'readable'
+  /** Whether the muxer asks for more. */
+  flows = true
+  resumed = 0
+  #waiting: Uint8Array[] = []
+
+  arrives(data: Uint8Array): void {
+    if (this.readStatus === 'paused') this.#waiting.push(data)
+    else this.dispatchEvent(Object.assign(new Event('message'), { data }))
+  }
+
+  pause(): void {
+    this.readStatus = 'paused'
+    this.flows = false
+  }
+
+  resume(): void {
+    this.resumed++
+    this.readStatus = 'readable'
+    for (const data of this.#waiting.splice(0)) this.arrives(data)
+    this.flows = true
+  }
+}
+
+test('a stream that is still to be slowed down when it is read again does not flow on', async () => {
+  vi.useFakeTimers()
+  try {
+    const handlers: ((stream: unknown, connection: unknown) => unknown)[] = []
+    const registrar = {
+      handle: (_: string, handler: (typeof handlers)[number]) => handlers.push(handler),
+    }
+    const options = { bytesMax: MAX, onTooLong() {}, delayMs: () => 1_000 }
+    const watched = withFrames({ registrar }, options)
+    watched.registrar.handle('gossip', () => undefined)
+    const slow = new WaitingStream()
+    handlers[0]?.(slow, { remotePeer: 'peer' })
+    for (const piece of piecesOf(stream([50, 50, 50]), [51, 51])) {
+      slow.arrives(piece)
+      await Promise.resolve()
+    }
+    expect(slow.flows).toBe(false)
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(slow.resumed).toBe(1)
+    // What had come meanwhile was read then, and costs its own pause.
+    expect(slow).toMatchObject({ readStatus: 'paused', flows: false })
+    await vi.advanceTimersByTimeAsync(1_000)
+    expect(slow).toMatchObject({ readStatus: 'readable', flows: true })
+  } finally {
+    vi.useRealTimers()
+  }
 })

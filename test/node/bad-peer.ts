@@ -17,6 +17,7 @@ const silent: NetworkHandlers = {
   block: async () => undefined,
   gossip: async () => 'ignore',
   peerSeen() {},
+  gossipMissed() {},
   peerLost() {},
 }
 

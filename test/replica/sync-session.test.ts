@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { isRejection } from '../../src/core/errors.ts'
+import { GonkError, isRejection } from '../../src/core/errors.ts'
 import type { EventId } from '../../src/core/ids.ts'
-import type { SetNode } from '../../src/core/reconcile.ts'
+import type { SetNode, SetView } from '../../src/core/reconcile.ts'
 import {
   decodeRequest,
   decodeResponse,
@@ -125,6 +125,24 @@ describe('a session', () => {
       end = result.end
     }
     expect(sessions.length).toBeGreaterThan(1)
+  })
+
+  it('begins anew when nodes of its own pool are gone meanwhile, and blames nobody', async () => {
+    const client = world(proposals(3_000, 'here'))
+    const server = world(proposals(3_000, 'there'))
+    const { owner, pool } = client
+    let lost = 2
+    const subtree: SetView['subtree'] = async (prefix) => {
+      if (lost-- > 0) throw new GonkError('NOT_HERE', 'a trie node is not here')
+      return pool.subtree(prefix)
+    }
+    client.sets = async () => {
+      const { root, count } = pool
+      return { owner, pool: { root, count, subtree } }
+    }
+    const result = await pull(client, server)
+    expect(result).toMatchObject({ end: 'ahead', stored: 3_000 })
+    expect(lost).toBeLessThan(0)
   })
 
   it('clones a whole dataset from the log, in pages, parents first', async () => {
