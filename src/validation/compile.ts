@@ -1,6 +1,5 @@
 // One schema → a function that checks documents against it. Every failure comes out as an answer.
-import type { ValidateFunction } from 'ajv'
-import MissingRef from 'ajv/dist/compile/ref_error.js'
+import { MissingRefError, type ValidateFunction } from 'ajv'
 import type { Conformance, SchemaDraft } from '../ports.ts'
 import { ajvFor, draftOf, metaSchemaOf, refStandsAlone, type Schema } from './drafts.ts'
 import { parseJson } from './json-text.ts'
@@ -78,7 +77,7 @@ function unresolved(ref: string): Refusal {
 
 function schemaFailure(error: unknown): Extract<SchemaAnswer, { code: string }> {
   if (error instanceof Refusal) return { code: 'BAD_SCHEMA', errors: error.errors }
-  if (error instanceof MissingRef.default) {
+  if (error instanceof MissingRefError) {
     return { code: 'BAD_SCHEMA', errors: unresolved(error.missingRef).errors }
   }
   if (error instanceof RangeError) return { code: 'TOO_COSTLY', errors: [overflow('the schema')] }

@@ -55,6 +55,11 @@ const found: readonly (readonly [string, string, Uint8Array])[] = [
     utf8('{"type":"Annotat\u009bonEvent"}'),
   ],
   ['gonk-event', 'a stack overflow over a deep type', deep('{"type":')],
+  [
+    'json-schema',
+    'a failure to tell that a reference leads nowhere, where the loader wraps CommonJS otherwise',
+    utf8('{"$ref":"{}#/$defs/a","$defs":{"a":{"enum":["a","b"]}}}\0"a"'),
+  ],
   ['backup-manifest', 'a stack overflow over a deep field', deep('\0{"format":1,"a":')],
 ]
 

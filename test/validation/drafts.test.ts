@@ -1,5 +1,6 @@
 // What each draft of JSON Schema means here, and how it is chosen.
 import { afterAll, describe, expect, it } from 'vitest'
+import { compile } from '../../src/validation/compile.ts'
 import type { SchemaDraft } from '../../src/ports.ts'
 import { openValidator } from '../../src/validation/validator.ts'
 import { answerTo, bytes, draftUris, verdict } from './questions.ts'
@@ -38,6 +39,23 @@ describe('the draft', () => {
       code: 'BAD_SCHEMA',
       message: expect.stringMatching(/draft-03.*04.*2020-12/),
     })
+  })
+})
+
+describe('a reference that leads nowhere', () => {
+  const limits = {
+    schemaBytesMax: 1_000,
+    schemaDepthMax: 64,
+    documentBytesMax: 1_000,
+    documentDepthMax: 64,
+  }
+
+  it.each(drafts)('is said to in %s, in this process and in the other', async (_, uri) => {
+    const schema = { $schema: uri, properties: { a: { $ref: '#/elsewhere' } } }
+    const code = 'BAD_SCHEMA'
+    const errors = [expect.objectContaining({ text: expect.stringContaining('not in it') })]
+    expect(compile(bytes(schema), limits).answer).toMatchObject({ code, errors })
+    expect(await answerTo(validator, schema, {})).toMatchObject({ code, errors })
   })
 })
 
