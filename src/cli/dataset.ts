@@ -28,7 +28,12 @@ function addCreate(dataset: Command): void {
     .command('create')
     .argument('<name>')
     .description('make a dataset, with the key of this node as its first owner')
-    .option('--founder <key>', 'public key of another first owner; may be repeated', publicKeys)
+    .option(
+      '--founder <key>',
+      'public key of another first owner; may be repeated. A checkpoint needs the votes of more ' +
+        'than two thirds of the owners: of three, all',
+      publicKeys,
+    )
     .option('--threshold <k>', 'owners that must agree to any change (default: 1)', positive)
     .action(
       task(

@@ -36,12 +36,13 @@ export interface Alarm {
   readonly ids: readonly CheckpointId[]
 }
 
-/** Under which checkpoint the rows stand; `''`: under none that is known. Absent: there never was one. */
+/** Under which checkpoint the rows stand. Absent: there never was one. */
 const STANDS = 'settled'
+/** Present from when the chain gives way until the rows stand under another: under which is not known. */
+const UNSURE = 'unsettled'
 /** Present while objects are looked at again, as what is settled is another. */
 const ANEW = 'anew'
 const CHANGED = 'chainChanged'
-const UNKNOWN = ''
 const WRITES_PER_BATCH = 1_000
 /** Named in an alarm. */
 const FORKS_SHOWN = 16
@@ -53,7 +54,8 @@ export class Finality {
   readonly #listeners = new Set<(alarm: Alarm) => void>()
   readonly #told = new Set<string>()
   #changed: Alarm | undefined
-  #stands: string | undefined
+  #stands: CheckpointId | undefined
+  #isUnsure = false
   #isAnew = false
   /** Whether roots are right that were computed here before anything was final. */
   readonly #rights = new Map<CheckpointId, boolean>()
@@ -69,7 +71,8 @@ export class Finality {
     const { events: log } = this.#needs
     await this.#sealed.load()
     await this.#chain.load()
-    this.#stands = await log.meta<string>(STANDS)
+    this.#stands = await log.meta<CheckpointId>(STANDS)
+    this.#isUnsure = (await log.meta(UNSURE)) !== undefined
     this.#isAnew = (await log.meta(ANEW)) !== undefined
     this.#changed = await log.meta<Alarm>(CHANGED)
   }
@@ -109,8 +112,9 @@ export class Finality {
   async advance(fresh: Fresh): Promise<boolean> {
     const { events: log } = this.#needs
     if (this.#sealed.isUnfinished) await this.#drop()
-    if (!this.#chain.isDue && this.#stands === this.newest) return false
-    const before = this.newest
+    const wereRowsRight = this.#areRowsRight
+    if (!this.#chain.isDue && wereRowsRight) return false
+    const before = this.#stands
     let open: ReadonlySet<EventId> | undefined
     for (;;) {
       const step = await this.#chain.next()
@@ -124,19 +128,23 @@ export class Finality {
       await this.#sealed.seal(step.next)
       await this.#chain.grown()
       // Later checkpoints settle what is open after the first new one: all of it is looked at once.
-      const isFirst = open === undefined && this.#stands === before
+      const isFirst = open === undefined && wereRowsRight && !this.#isUnsure
       if (isFirst) open = await openProposals({ ...this.#needs, log, sealed: this.#sealed })
     }
     await this.#tell(before)
-    if (this.#stands === this.newest) return false
+    if (this.#areRowsRight) return false
     await this.#refreeze(fresh, open)
     return true
   }
 
+  get #areRowsRight(): boolean {
+    return !this.#isUnsure && this.#stands === this.newest
+  }
+
   async #drop(): Promise<void> {
     const { events: log } = this.#needs
-    this.#stands = UNKNOWN
-    await log.commit([log.putMeta(STANDS, UNKNOWN)])
+    this.#isUnsure = true
+    await log.commit([log.putMeta(UNSURE, true)])
     await this.#sealed.drop()
     this.#chain.forget()
   }
@@ -159,9 +167,11 @@ export class Finality {
     for (const id of draft.dirty) draft.writes.push(log.setDirty(id, true))
     const id = this.newest
     draft.writes.push(id === undefined ? log.deleteMeta(STANDS) : log.putMeta(STANDS, id))
-    await log.commit([...writes, ...draft.writes, log.putMeta(ANEW, true)])
+    draft.writes.push(log.deleteMeta(UNSURE), log.putMeta(ANEW, true))
+    await log.commit([...writes, ...draft.writes])
     authority.committed()
     this.#stands = id
+    this.#isUnsure = false
     this.#isAnew = true
     fresh.dirty = undefined
   }

@@ -290,30 +290,59 @@ describe('an anchor', () => {
   })
 })
 
-test('a changed chain is an alarm that outlives the process', async () => {
-  const subject = await datasetOf(F)
-  const event = await decide(subject, F, 'one')
-  const bodies = ['one', 'two'].map((root, i): CheckpointBody => {
-    const heads: EventId[] = [i === 0 ? event.id : subject.dataset]
-    return { height: 1, heads, without: [], root: file(root).content.with(1, 0x71) }
+describe('a changed chain is an alarm', () => {
+  /** Two checkpoints without a right root, so that a founder alone can make them final beside each other. */
+  async function twoCheckpoints() {
+    const subject = await datasetOf(F)
+    const event = await decide(subject, F, 'one')
+    const bodies = ['one', 'two'].map((root, i): CheckpointBody => {
+      const heads: EventId[] = [i === 0 ? event.id : subject.dataset]
+      return { height: 1, heads, without: [], root: file(root).content.with(1, 0x71) }
+    })
+    const [smaller, larger] = bodies
+      .map((body) => {
+        const vote = ownerEventBy(F, subject.dataset, voteOf(body), [event])
+        return { id: idOf(subject, body), vote }
+      })
+      .sort((a, b) => (a.id < b.id ? -1 : 1)) as [Choice, Choice]
+    await subject.submit(larger.vote)
+    expect((await statusOf(subject, larger.id))?.status).toBe('final')
+    return { subject, smaller, larger }
+  }
+  interface Choice {
+    readonly id: CheckpointId
+    readonly vote: OwnerEvent
+  }
+  const changed = (from: Choice, to: Choice) => ({ kind: 'chain-changed', ids: [from.id, to.id] })
+
+  test('that outlives the process', async () => {
+    const { subject, smaller, larger } = await twoCheckpoints()
+    await subject.submit(smaller.vote)
+    expect((await statusOf(subject, larger.id))?.status).toBe('passed-over')
+    const forked = { kind: 'forked', ids: [smaller.id, larger.id] }
+    const both = expect.arrayContaining([changed(larger, smaller), forked])
+    expect(subject.replica.alarms).toEqual(both)
+    await subject.reopen()
+    expect(subject.replica.alarms).toEqual(both)
   })
-  const [smaller, larger] = bodies
-    .map((body) => ({ body, id: idOf(subject, body) }))
-    .sort((a, b) => (a.id < b.id ? -1 : 1)) as [
-    { body: CheckpointBody; id: CheckpointId },
-    { body: CheckpointBody; id: CheckpointId },
-  ]
-  const vote = (body: CheckpointBody): OwnerEvent =>
-    ownerEventBy(F, subject.dataset, voteOf(body), [event])
-  await subject.submit(vote(larger.body))
-  expect((await statusOf(subject, larger.id))?.status).toBe('final')
-  await subject.submit(vote(smaller.body))
-  expect((await statusOf(subject, larger.id))?.status).toBe('passed-over')
-  const changed = { kind: 'chain-changed', ids: [larger.id, smaller.id] }
-  const forked = { kind: 'forked', ids: [smaller.id, larger.id] }
-  expect(subject.replica.alarms).toEqual(expect.arrayContaining([changed, forked]))
-  await subject.reopen()
-  expect(subject.replica.alarms).toEqual(expect.arrayContaining([changed, forked]))
+
+  const ends: Fault[] = ['lost', 'last']
+  test.each(ends)('whenever the process ends while it changes (%s)', async (fault) => {
+    let wasCutOff = true
+    for (let at = 1; wasCutOff; at++) {
+      const { subject, smaller, larger } = await twoCheckpoints()
+      subject.disk.failIn(at, fault)
+      wasCutOff = await subject.submit(smaller.vote).then(
+        () => false,
+        () => true,
+      )
+      await subject.reopen()
+      await subject.submit(smaller.vote)
+      expect((await statusOf(subject, smaller.id))?.status).toBe('final')
+      const alarm = expect.arrayContaining([changed(larger, smaller)])
+      expect(subject.replica.alarms, `write ${at}`).toEqual(alarm)
+    }
+  })
 })
 
 test('a checkpoint waits for what it covers, and is final as soon as that is here', async () => {
