@@ -170,6 +170,8 @@ function gossipOptions({ wantsTopic, score }: HostOptions): Parameters<typeof go
     scoreParams: {
       topics: {},
       IPColocationFactorWeight: 0,
+      // Promises that a slow peer breaks would shut it out from what this node says itself.
+      behaviourPenaltyWeight: 0,
       appSpecificScore: score,
       appSpecificWeight: 1,
     },

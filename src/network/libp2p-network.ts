@@ -15,6 +15,7 @@ import { Directory, directoryDefaults } from './directory.ts'
 import { abortError, openConnection, peerError, ProtocolFault, unreachable } from './failures.ts'
 import { createGate } from './gate.ts'
 import { Gossip, topicOf } from './gossip.ts'
+import { GossipStreams } from './gossip-streams.ts'
 import { createHost, type Host, type HostServices } from './host.ts'
 import { followNewest } from './liveness.ts'
 import { NamedPeers, redialDefaults } from './named-peers.ts'
@@ -44,7 +45,7 @@ export async function createNetwork(
       isNamed: (address) => network.current?.isNamedAddress(address) ?? false,
     }),
     wantsTopic: (topic) => network.current?.datasetOf(topic) !== undefined,
-    score: (peer) => conduct.score(peer),
+    score: (peer) => network.current?.score(peer) ?? 0,
     delayMs: (peer, bytes) => conduct.gossipDelayMs(peer, bytes),
     onFault: (peer, what) => conduct.fault(peer, 'TOO_LARGE', what),
   })
@@ -71,6 +72,7 @@ export class Libp2pNetwork implements Network {
   readonly #met = new Set<PeerId>()
   #handlers: NetworkHandlers | undefined
   #gossip: Gossip | undefined
+  #streams: GossipStreams | undefined
   #stopFollowing: (() => void) | undefined
 
   constructor(
@@ -122,6 +124,7 @@ export class Libp2pNetwork implements Network {
       datasetOf: (topic) => this.datasetOf(topic),
       isNamed: (peer) => this.isNamed(peer),
     })
+    this.#streams = new GossipStreams(this.#host)
     for (const dataset of this.#datasets.values()) this.#joinNow(dataset)
     for (const address of this.#options.peers ?? []) this.#named.add(address)
   }
@@ -132,6 +135,7 @@ export class Libp2pNetwork implements Network {
     this.#named.stop()
     this.#directory.stop()
     this.#gossip?.close()
+    this.#streams?.stop()
     this.#rpc.close()
     this.#host.removeEventListener('peer:identify', this.#onIdentify)
     this.#host.removeEventListener('peer:disconnect', this.#onDisconnect)
@@ -242,9 +246,9 @@ export class Libp2pNetwork implements Network {
     this.#conduct.ban(peer, reason)
   }
 
-  /** What gossipsub thinks of a peer; below -80 it hears nothing from it. */
+  /** What gossipsub thinks of a peer: below zero it passes nothing on, below -80 it hears nothing. */
   score(peer: PeerId): number {
-    return this.#conduct.score(peer)
+    return this.#conduct.score(peer) + (this.#streams?.score(peer) ?? 0)
   }
 
   // -------------------------------------------------------------- for the parts of this folder
@@ -260,8 +264,6 @@ export class Libp2pNetwork implements Network {
   disconnect(peer: PeerId): void {
     for (const connection of this.#connectionsOf(peer)) connection.abort(new Error('banned'))
   }
-
-  // -------------------------------------------------------------- inside
 
   async #serve(handlers: NetworkHandlers): Promise<void> {
     const conduct = this.#conduct

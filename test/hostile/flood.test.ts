@@ -44,7 +44,11 @@ async function arrivalOf(node: TestNode, event: string, sinceMs: number): Promis
         () => false,
       ),
     60_000,
-  )
+  ).catch((error: unknown) => {
+    const { hasEnded } = node.daemon
+    const lines = JSON.stringify(node.daemon.lines().slice(-20))
+    throw new Error(`${node.name}, ${hasEnded ? 'ended' : 'running'}: ${lines}`, { cause: error })
+  })
   return performance.now() - sinceMs
 }
 
@@ -78,6 +82,8 @@ it(
     const before = { a: await a.daemon.memory(), o: await o.daemon.memory() }
 
     const disk: number[] = []
+    /** What took over a second: when, in s since the test began, and how many ms. */
+    const late: [number, number][] = []
     let next = 0
     /** Owner events one after the other, until there are enough. @returns ms until each is at A */
     const act = async (isEnough: (count: number) => boolean) => {
@@ -85,7 +91,9 @@ it(
       while (next < OWNER_EVENTS && !isEnough(latencies.length)) {
         const items = [`${events[0] as string}:${next++}`]
         const { events: signed } = await o.api.review('cells', { verdict: 'accept', items })
-        latencies.push(await arrivalOf(a, signed[0] as string, performance.now()))
+        const ms = await arrivalOf(a, signed[0] as string, performance.now())
+        latencies.push(ms)
+        if (ms > 1_000) late.push([Math.round(performance.now() / 1_000), Math.round(ms)])
         if (next % 10 === 0) disk.push(await diskBytes(join(a.home, 'log')))
         await pause(PAUSE_MS)
       }
@@ -107,6 +115,7 @@ it(
       seconds: Math.round(seconds),
       ownerEvents: latencies.length,
       latencyMs: summaryOf(latencies),
+      late,
       withoutFloodMs: summaryOf(quiet),
       diskMiB: { peak: Math.round(Math.max(...disk) / MiB), end: Math.round(end / MiB) },
       poolCapMiB: POOL_BYTES_MAX / MiB,
