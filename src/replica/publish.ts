@@ -88,44 +88,64 @@ export function bytesOf({ fileBytes }: Trees): number {
 export async function publishEvents(needs: PublishNeeds, trees: Trees): Promise<Trees> {
   let current = trees
   for (;;) {
-    const entries = await eventEntries(needs)
-    if (entries.length === 0) return current
-    const writer = new NodeWriter(needs)
-    const owner = entries.flatMap(({ entry }) => entry.owner)
-    const pool = entries.flatMap(({ entry }) => [
-      ...entry.poolIn.map((id) => ({ id, isIn: true })),
-      ...entry.poolOut.map((id) => ({ id, isIn: false })),
-    ])
-    const { poolNodes } = needs
-    poolNodes.forget()
-    const events = await updateSet(
-      needs,
-      poolNodes.kept(writer),
-      current.events,
-      owner.map((id) => ({ id, isIn: true })),
-    )
-    const pooled = await updateSet(needs, poolNodes.pool(writer), current.pool, pool)
-    await writer.flush()
-    current = {
-      ...current,
-      events: events.root.bytes,
-      eventCount: events.count,
-      pool: pooled.root.bytes,
-      poolCount: pooled.count,
-      proposalCount: current.proposalCount + entries.reduce((sum, e) => sum + e.entry.proposals, 0),
-    }
-    await finish(needs.log, entries, current)
-    await poolNodes.collect()
+    const next = await publishEventsPart(needs, current)
+    if (next === current) return current
+    current = next
   }
 }
+
+/** One part of the journal. @returns the same trees when nothing was left. */
+export async function publishEventsPart(needs: PublishNeeds, trees: Trees): Promise<Trees> {
+  const entries = await eventEntries(needs)
+  if (entries.length === 0) return trees
+  const writer = new NodeWriter(needs)
+  const owner = entries.flatMap(({ entry }) => entry.owner)
+  const pool = entries.flatMap(({ entry }) => [
+    ...entry.poolIn.map((id) => ({ id, isIn: true })),
+    ...entry.poolOut.map((id) => ({ id, isIn: false })),
+  ])
+  const { poolNodes } = needs
+  poolNodes.forget()
+  const events = await updateSet(
+    needs,
+    poolNodes.kept(writer),
+    trees.events,
+    owner.map((id) => ({ id, isIn: true })),
+  )
+  const pooled = await updateSet(needs, poolNodes.pool(writer), trees.pool, pool)
+  await writer.flush()
+  const after = {
+    ...trees,
+    events: events.root.bytes,
+    eventCount: events.count,
+    pool: pooled.root.bytes,
+    poolCount: pooled.count,
+    proposalCount: trees.proposalCount + entries.reduce((sum, e) => sum + e.entry.proposals, 0),
+  }
+  await finish(needs.log, entries, after)
+  await poolNodes.collect()
+  return after
+}
+
+/** How many events the journal names; `max` or more: it was not read further. */
+export async function eventsToPublish({ log }: PublishNeeds, max: number): Promise<number> {
+  let events = 0
+  for await (const { entry } of log.journal<EventJournalEntry>('eventJournal')) {
+    events += eventsOf(entry)
+    if (events >= max) break
+  }
+  return events
+}
+
+const eventsOf = ({ owner, poolIn, poolOut }: EventJournalEntry): number =>
+  owner.length + poolIn.length + poolOut.length
 
 /** The first entries, as many as name a bounded number of events, and always one. */
 async function eventEntries({ log, partMax = EVENTS_PER_BATCH }: PublishNeeds) {
   const entries: { key: Uint8Array; entry: EventJournalEntry }[] = []
   let events = 0
   for await (const next of log.journal<EventJournalEntry>('eventJournal')) {
-    const { owner, poolIn, poolOut } = next.entry
-    events += owner.length + poolIn.length + poolOut.length
+    events += eventsOf(next.entry)
     if (entries.length > 0 && events > partMax) break
     entries.push(next)
   }

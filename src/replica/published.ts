@@ -14,8 +14,10 @@ import { NodeWriter, RecentNodes } from './node-writer.ts'
 import { PoolNodes } from './pool-nodes.ts'
 import {
   bytesOf,
+  eventsToPublish,
   noTrees,
   publishEvents,
+  publishEventsPart,
   type PublishNeeds,
   publishState,
   type SnapshotNeeds,
@@ -54,6 +56,10 @@ export interface PublishedNeeds extends Omit<PublishNeeds, 'recent' | 'poolNodes
   readonly journalsMoved: (numbers: JournalNumbers) => void
 }
 
+/** Whoever waits behind a flood waits for so many; of many, nodes are written less often in large parts. */
+const SOME_EVENTS = 256
+const MANY_EVENTS = 4_096
+
 /** What a tree says when one of its nodes is not on disk, or is not what it should be. */
 const DAMAGE: readonly unknown[] = ['HOME_DAMAGED', 'NOT_HERE', 'BAD_BLOCK']
 
@@ -87,6 +93,20 @@ export class Published {
   /** The newest root that was computed. */
   get lastRoot(): CID | undefined {
     return this.#lastRoot
+  }
+
+  /**
+   * Takes some of what is stored into the sets, so that others can go on before all of it is. @returns
+   * whether there may be more.
+   */
+  async publishSomeEvents(): Promise<boolean> {
+    const count = await eventsToPublish(this.#needs, MANY_EVENTS)
+    if (count === 0) return false
+    const small = { partMax: Math.min(SOME_EVENTS, this.#needs.partMax ?? SOME_EVENTS) }
+    await this.#bringUpToDate((needs, trees) =>
+      publishEventsPart(count < MANY_EVENTS ? { ...needs, ...small } : needs, trees),
+    )
+    return true
   }
 
   async eventSets(): Promise<EventSets> {

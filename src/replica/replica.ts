@@ -63,6 +63,9 @@ export type { Checkpoint } from './checkpoint-list.ts'
 export type { Alarm } from './finality.ts'
 export type { EventSets, Snapshot } from './published.ts'
 
+/** While proposals keep coming: then the rest of them is taken into the sets in one go. */
+const PARTS_MAX = 64
+
 type Listener = (events: readonly Event[], origin: Origin, arrival: number) => void
 
 /** `own`: made here, and durable before `stored` is told; else the peer it came from. */
@@ -134,7 +137,7 @@ export class Replica {
   }
 
   /** One task at a time, each on what is on disk, also after one that failed. */
-  #exclusive<T>(task: () => Promise<T>): Promise<T> {
+  #exclusive<T>(task: () => Promise<T>, turn?: { isPatient: boolean }): Promise<T> {
     return this.#mutex.run(async () => {
       if (this.#isClosed) {
         throw new GonkError('CANCELLED', `dataset ${textOfEventId(this.id)} was closed`)
@@ -150,7 +153,7 @@ export class Replica {
         await this.#load().then(loaded, () => {})
         throw error
       }
-    })
+    }, turn)
   }
 
   get tenures(): readonly Tenure[] {
@@ -206,15 +209,14 @@ export class Replica {
   async submit(blocks: readonly Uint8Array[], from: Origin | Source = 'peer'): Promise<Submission> {
     const intake = await takeIn(this.#needs, blocks, this.id, this.#ledger.pool.doorFor(from))
     if (intake.events.length === 0) return { ...intake, stored: [], missingParents: [] }
-    return this.#exclusive(async () => {
-      const stored = await this.#keep(intake.events, from)
-      return {
-        stored: stored.stored,
-        refused: [...intake.refused, ...stored.refused],
-        missingParents: stored.missingParents,
-        known: intake.known,
-      }
-    })
+    const keep = async (): Promise<Submission> => {
+      const { stored, refused, missingParents } = await this.#keep(intake.events, from)
+      const all = [...intake.refused, ...refused]
+      return { stored, refused: all, missingParents, known: intake.known }
+    }
+    // Anybody can sign proposals, and any number of them: what owners decide does not queue behind.
+    const isPatient = intake.events.every(({ family }) => family === 'proposal')
+    return this.#exclusive(keep, { isPatient })
   }
 
   /** See {@link Authoring}, here and below. */
@@ -269,6 +271,10 @@ export class Replica {
 
   /** The sets that peers compare, brought up to date first. */
   async eventSets(): Promise<EventSets> {
+    const { published } = this.#ledger
+    for (let part = 0; part < PARTS_MAX; part++) {
+      if (!(await this.#exclusive(() => published.publishSomeEvents()))) break
+    }
     return this.#exclusive(() => this.#ledger.published.eventSets())
   }
 

@@ -14,6 +14,7 @@ import { DatasetLog } from '../../src/log/dataset-log.ts'
 import { HeldFiles } from '../../src/log/held-files.ts'
 import { NodeBlocks } from '../../src/log/node-blocks.ts'
 import type { Logger, Signer } from '../../src/ports.ts'
+import type { Keep } from '../../src/replica/keep.ts'
 import { Replica } from '../../src/replica/replica.ts'
 import { steppingClock } from '../api/make-node.ts'
 import type { SelfFork } from '../../src/replica/self-forks.ts'
@@ -34,6 +35,9 @@ export class Subject {
   poolBytesMax = Number.POSITIVE_INFINITY
   /** Small, so that what is published in parts is so here too. */
   partMax: number | undefined = 8
+  keep: Keep | undefined
+  /** Signatures looked at so far. */
+  verified = 0
   /** Forks that it was told of. */
   readonly forks: SelfFork[] = []
   /** Messages of the warnings so far. */
@@ -73,11 +77,15 @@ export class Subject {
       log: new DatasetLog(db, this.dataset, 1),
       nodes: new NodeBlocks(db),
       held: new HeldFiles(db),
-      crypto,
+      crypto: {
+        ...crypto,
+        verify: (...what) => crypto.verify(...what).finally(() => this.verified++),
+      },
       clock: steppingClock(),
       logger,
       poolBytesMax: this.poolBytesMax,
       partMax: this.partMax,
+      ...(this.keep && { keep: this.keep }),
       onSelfForks: (forks) => this.forks.push(...forks),
     })
     return this

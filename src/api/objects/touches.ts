@@ -40,9 +40,9 @@ export async function touchesOf(
   const found = [...rows, ...(await listOf(newest)), ...(await acceptedOf(replica, object))]
   const { rows: spoken, end } = await spokenFor(replica, object, found, limits)
   const all = await judged(replica, inOrder([...found, ...spoken]))
-  const oldest = all.at(-limits.newest) as Touch
+  const newestFrom = all.length - limits.newest
   return numbered(
-    all.filter((row) => row.stands || compare(row, oldest) >= 0),
+    all.filter(({ stands }, i) => stands || i >= newestFrom),
     end,
   )
 }
