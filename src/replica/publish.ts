@@ -70,6 +70,8 @@ export interface PublishNeeds {
   readonly rules: Rules
   /** What one part of a journal may name. @default 32 000 objects and names, 20 000 events */
   readonly partMax?: number | undefined
+  /** And how many of these may enter or leave the pool. @default all */
+  readonly poolPartMax?: number
 }
 
 /** Objects and names of one part of the journal. A node of a tree is written once in each part. */
@@ -127,26 +129,16 @@ export async function publishEventsPart(needs: PublishNeeds, trees: Trees): Prom
   return after
 }
 
-/** How many events the journal names; `max` or more: it was not read further. */
-export async function eventsToPublish({ log }: PublishNeeds, max: number): Promise<number> {
-  let events = 0
-  for await (const { entry } of log.journal<EventJournalEntry>('eventJournal')) {
-    events += eventsOf(entry)
-    if (events >= max) break
-  }
-  return events
-}
-
-const eventsOf = ({ owner, poolIn, poolOut }: EventJournalEntry): number =>
-  owner.length + poolIn.length + poolOut.length
-
 /** The first entries, as many as name a bounded number of events, and always one. */
-async function eventEntries({ log, partMax = EVENTS_PER_BATCH }: PublishNeeds) {
+async function eventEntries({ log, partMax = EVENTS_PER_BATCH, poolPartMax }: PublishNeeds) {
   const entries: { key: Uint8Array; entry: EventJournalEntry }[] = []
-  let events = 0
+  let owner = 0
+  let pool = 0
   for await (const next of log.journal<EventJournalEntry>('eventJournal')) {
-    events += eventsOf(next.entry)
-    if (entries.length > 0 && events > partMax) break
+    owner += next.entry.owner.length
+    pool += next.entry.poolIn.length + next.entry.poolOut.length
+    const isFull = owner + pool > partMax || (poolPartMax !== undefined && pool > poolPartMax)
+    if (entries.length > 0 && isFull) break
     entries.push(next)
   }
   return entries

@@ -14,7 +14,6 @@ import { NodeWriter, RecentNodes } from './node-writer.ts'
 import { PoolNodes } from './pool-nodes.ts'
 import {
   bytesOf,
-  eventsToPublish,
   noTrees,
   publishEvents,
   publishEventsPart,
@@ -56,9 +55,8 @@ export interface PublishedNeeds extends Omit<PublishNeeds, 'recent' | 'poolNodes
   readonly journalsMoved: (numbers: JournalNumbers) => void
 }
 
-/** Whoever waits behind a flood waits for so many; of many, nodes are written less often in large parts. */
-const SOME_EVENTS = 256
-const MANY_EVENTS = 4_096
+/** Proposals that somebody may have to wait for: each is in a node of its own, which takes a millisecond. */
+const POOL_PART_MAX = 128
 
 /** What a tree says when one of its nodes is not on disk, or is not what it should be. */
 const DAMAGE: readonly unknown[] = ['HOME_DAMAGED', 'NOT_HERE', 'BAD_BLOCK']
@@ -100,13 +98,11 @@ export class Published {
    * whether there may be more.
    */
   async publishSomeEvents(): Promise<boolean> {
-    const count = await eventsToPublish(this.#needs, MANY_EVENTS)
-    if (count === 0) return false
-    const small = { partMax: Math.min(SOME_EVENTS, this.#needs.partMax ?? SOME_EVENTS) }
+    const before = this.#trees
     await this.#bringUpToDate((needs, trees) =>
-      publishEventsPart(count < MANY_EVENTS ? { ...needs, ...small } : needs, trees),
+      publishEventsPart({ ...needs, poolPartMax: POOL_PART_MAX }, trees),
     )
-    return true
+    return this.#trees !== before
   }
 
   async eventSets(): Promise<EventSets> {
