@@ -68,7 +68,7 @@ export class Session {
     let busySinceMs: number | undefined
     let mentioned = false
     for (;;) {
-      const daemon = await this.#daemon()
+      const daemon = await this.daemon()
       if (daemon !== undefined) return work(daemon)
       const node = await this.#open(busySinceMs)
       if (node !== undefined) {
@@ -126,7 +126,8 @@ export class Session {
     return createLogger({ level: this.globals.quiet ? 'silent' : level, pretty })
   }
 
-  async #daemon(): Promise<NodeApi | undefined> {
+  /** The daemon of this home, if one answers. */
+  async daemon(): Promise<NodeApi | undefined> {
     const { readDaemonFile } = await import('../home.ts')
     const daemon = await readDaemonFile(await this.homeDir())
     if (daemon === undefined || !isAlive(daemon.pid)) return undefined

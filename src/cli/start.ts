@@ -20,6 +20,8 @@ interface StartOptions {
 
 const RETRY_MS = 200
 const PATIENCE_MS = 10_000
+/** Then it is said what is waited for. */
+const QUIET_MS = 1_000
 
 export function addStart(program: Command): void {
   program
@@ -85,7 +87,7 @@ function checkPorts({ http, gonk, listen }: Config): void {
   }
 }
 
-/** Waits a little for a command that has the home; another daemon will not go away. */
+/** Waits a little for whoever has the home, a process on its way out too; a daemon that answers stays. */
 async function openDaemon(
   session: Session,
   needs: Parameters<typeof startDaemon>[0],
@@ -100,11 +102,9 @@ async function openDaemon(
       if (!(error instanceof GonkError) || error.code !== 'HOME_BUSY') throw error
       const { dir } = needs.home
       const opener = await readOpener(dir)
-      if (
-        waitedMs < PATIENCE_MS &&
-        !opener.includes('gonk-node start') &&
-        !session.signal.aborted
-      ) {
+      const mayWait = waitedMs < PATIENCE_MS && !session.signal.aborted
+      if (mayWait && (await session.daemon()) === undefined) {
+        if (waitedMs === QUIET_MS) session.output.note(`waiting for ${opener}`)
         await sleep(RETRY_MS)
         continue
       }

@@ -8,11 +8,17 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import type { Ready } from '../../src/daemon.ts'
+import { openDatabase } from '../../src/log/database.ts'
 import { gonk, gonkHere, launcher, olderNode, tempDir } from './run.ts'
 
 const ephemeral = ['--http', '127.0.0.1:0', '--listen', '/ip4/127.0.0.1/tcp/0']
 
 async function start(home: string, node = process.execPath) {
+  const { ready, ...daemon } = starting(home, node)
+  return { ...daemon, ready: await ready }
+}
+
+function starting(home: string, node = process.execPath) {
   const args = ['start', '--home', home, '--json', ...ephemeral]
   const child = spawn(node, [launcher, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
   onTestFinished(() => void child.kill('SIGKILL'))
@@ -20,9 +26,10 @@ async function start(home: string, node = process.execPath) {
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
   const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
   const lines = createInterface(child.stdout)
-  const first = await Promise.race([once(lines, 'line'), ended.then(() => undefined)])
-  if (first === undefined) throw new Error(`start failed: ${stderr}`)
-  const ready = JSON.parse(String(first[0])) as Ready
+  const ready = Promise.race([once(lines, 'line'), ended.then(() => undefined)]).then((first) => {
+    if (first === undefined) throw new Error(`start failed: ${stderr}`)
+    return JSON.parse(String(first[0])) as Ready
+  })
   return { child, ready, ended, stderr: () => stderr }
 }
 
@@ -168,6 +175,21 @@ describe('start', () => {
     const home = join(await tempDir(), 'home')
     const { status, stderr } = await gonk(['start', '--home', home, '--quiet', ...args])
     expect([status, stderr.split('\n').length]).toEqual([2, 2])
+  })
+
+  it('waits for a daemon that is on its way out', async () => {
+    const home = join(await tempDir(), 'home')
+    await json(home, 'init')
+    const database = await openDatabase(join(home, 'log'))
+    // As a daemon leaves it that was killed, and is not gone yet.
+    const opener = { pid: process.pid, command: 'gonk-node start' }
+    await writeFile(join(home, 'opened-by.json'), JSON.stringify(opener))
+    const beginning = starting(home)
+    await expect
+      .poll(() => beginning.stderr(), { timeout: 20_000 })
+      .toContain(`waiting for process ${process.pid} (gonk-node start)`)
+    await database.close()
+    expect((await beginning.ready).pid).toBe(beginning.child.pid)
   })
 
   it('after kill -9 needs nothing: commands and the next start work', async () => {

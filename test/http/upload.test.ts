@@ -257,8 +257,9 @@ describe('a file that is refused', () => {
     const socket = await startedUpload(
       await listening(fakeNodeApi({ store: () => Promise.reject(new GonkError('DISK', 'full')) })),
     )
+    // What is sent to a connection that has been closed is answered by a reset.
     socket.on('error', () => undefined)
-    const closed = once(socket, 'close')
+    const closed = new Promise((resolve) => socket.once('close', resolve))
     const sending = setInterval(() => socket.write('5\r\nhello\r\n'), 50)
     const [answer] = (await once(socket, 'data')) as [Buffer]
     expect(String(answer)).toMatch(/^HTTP\/1\.1 507 /)
