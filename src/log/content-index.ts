@@ -2,6 +2,7 @@
 import { hexOf, type ObjectId } from '../core/ids.ts'
 import { type Database, del, put, type Write } from './database.ts'
 import { DATASET_PREFIX_BYTES, type DatasetKey, hex, rangeOf } from './keys.ts'
+import { pagedRows } from './pages.ts'
 import { decodeRow, encodeRow } from './rows.ts'
 
 export class ContentIndex {
@@ -62,8 +63,8 @@ export class ContentIndex {
   async *lacking(
     after: Uint8Array = new Uint8Array(),
   ): AsyncIterable<{ content: Uint8Array; sizeBytes: number }> {
-    const { lt } = rangeOf(this.#key('lacking'))
-    for await (const [key, value] of this.#db.iterator({ gt: this.#key('lacking', after), lt })) {
+    const range = { gt: this.#key('lacking', after), lt: rangeOf(this.#key('lacking')).lt }
+    for await (const [key, value] of pagedRows(this.#db, range)) {
       yield { content: key.slice(DATASET_PREFIX_BYTES), sizeBytes: decodeRow<number>(value) }
     }
   }

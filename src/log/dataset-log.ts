@@ -27,6 +27,7 @@ import {
 } from './keys.ts'
 import { NameIndex } from './name-index.ts'
 import { ObjectTable } from './object-table.ts'
+import { pagedKeys, pagedRows } from './pages.ts'
 import { PoolIndex } from './pool-index.ts'
 import { Quarantine } from './quarantine.ts'
 import { Requirements } from './requirements.ts'
@@ -134,7 +135,7 @@ export class DatasetLog {
   ): AsyncIterable<[arrival: number, id: EventId]> {
     const prefix = this.#key('arrivals')
     const range = { gte: concat(prefix, u64(from)), lt: endOf(prefix) }
-    for await (const [key, value] of this.#db.iterator({ ...range, ...options })) {
+    for await (const [key, value] of pagedRows(this.#db, { ...range, ...options })) {
       yield [numberOfU64(key.subarray(DATASET_PREFIX_BYTES)), hexOf(value) as EventId]
     }
   }
@@ -170,7 +171,7 @@ export class DatasetLog {
   ): AsyncIterable<{ depth: number; id: EventId }> {
     const prefix = this.#key('depths')
     const range = { gte: concat(prefix, u64(from.depth), hex(from.id)), lt: endOf(prefix) }
-    for await (const key of this.#db.keys({ ...range, ...options })) {
+    for await (const key of pagedKeys(this.#db, { ...range, ...options })) {
       const rest = key.subarray(DATASET_PREFIX_BYTES)
       yield { depth: numberOfU64(rest), id: hexOf(rest.subarray(8)) as EventId }
     }
@@ -250,7 +251,7 @@ export class DatasetLog {
   }: RangeOptions & { from?: number } = {}): AsyncIterable<EventId> {
     const prefix = this.#key('pending')
     const range = { gte: concat(prefix, u64(from)), lt: endOf(prefix) }
-    for await (const key of this.#db.keys({ ...range, ...options })) {
+    for await (const key of pagedKeys(this.#db, { ...range, ...options })) {
       yield hexOf(key.subarray(DATASET_PREFIX_BYTES + 8)) as EventId
     }
   }

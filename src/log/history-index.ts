@@ -25,6 +25,7 @@ import {
   u32,
   u64,
 } from './keys.ts'
+import { pagedRows } from './pages.ts'
 
 const OPS = ['create', 'update', 'delete', 'purge'] as const satisfies readonly Operation['op'][]
 const KINDS = ['object', 'schema', 'annotation', 'removal'] as const
@@ -182,7 +183,7 @@ export class HistoryIndex {
     const { gte, lt } = rangeOf(prefix)
     const start = from === undefined ? gte : concat(prefix, u64(from))
     const range = from !== undefined && reverse ? { gte, lte: start } : { gte: start, lt }
-    for await (const [key, value] of this.#db.iterator({ ...range, reverse, limit })) {
+    for await (const [key, value] of pagedRows(this.#db, { ...range, reverse, limit })) {
       yield [numberOfU64(key.subarray(prefix.length)), idOf(value)]
     }
   }

@@ -116,6 +116,28 @@ async function bytesOnDisk(): Promise<number> {
   return bytes
 }
 
+type MakeIterator = (...all: unknown[]) => { _close(): Promise<void> }
+
+/** @returns how many of the iterators that are made from now on are open. */
+function openIterators(): () => number {
+  let count = 0
+  for (const name of ['iterator', 'keys', 'values'] as const) {
+    const make = node.db[name].bind(node.db) as unknown as MakeIterator
+    const counted = (...all: unknown[]) => {
+      const iterator = make(...all)
+      const close = iterator._close.bind(iterator)
+      count++
+      iterator._close = () => {
+        count--
+        return close()
+      }
+      return iterator
+    }
+    Object.assign(node.db, { [name]: counted })
+  }
+  return () => count
+}
+
 /** Lets the keeper go through all proposals that are here. */
 async function prefetched(): Promise<void> {
   const { log } = dataset.replica
@@ -271,6 +293,20 @@ describe('content fetched ahead', () => {
     const bytes = await bytesOnDisk()
     expect(bytes).toBeGreaterThan(0)
     expect(bytes).toBeLessThanOrEqual(PREFETCH_BYTES_MAX)
+  })
+
+  test('leaves no iterator open that would keep on disk what is deleted meanwhile', async () => {
+    for (const name of ['abc', 'def', 'ghi']) await foreign(name, 10)
+    const { get } = theirs
+    const { slow, called, release } = held(get)
+    theirs.get = slow
+    const open = openIterators()
+    context.keeper.poke(dataset.replica, true)
+    await called
+    expect(open()).toBe(0)
+    release()
+    theirs.get = get
+    await prefetched()
   })
 
   test('that this node has proposed itself meanwhile stays', async () => {
