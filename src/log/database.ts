@@ -18,6 +18,16 @@ export type Database = AbstractLevel<string | Buffer | Uint8Array, Uint8Array, U
 export type Write =
   { type: 'put'; key: Uint8Array; value: Uint8Array } | { type: 'del'; key: Uint8Array }
 
+/** `limit`: rows, -1 for all. */
+export interface KeyRange {
+  readonly gte?: Uint8Array
+  readonly gt?: Uint8Array
+  readonly lte?: Uint8Array
+  readonly lt?: Uint8Array
+  readonly reverse?: boolean
+  readonly limit?: number
+}
+
 /** Raised with every change of keys.ts or rows.ts that older code cannot read. */
 export const DATABASE_FORMAT = 1
 

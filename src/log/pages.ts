@@ -1,16 +1,6 @@
 // Rows for whoever may take long over each of them: a peer that reads slowly, a file to be fetched. An
 // iterator that is left open meanwhile keeps on the disk whatever is deleted.
-import type { Database } from './database.ts'
-
-/** Of keys. `limit`: rows, -1 for all. */
-export interface PagedRange {
-  readonly gte?: Uint8Array
-  readonly gt?: Uint8Array
-  readonly lte?: Uint8Array
-  readonly lt?: Uint8Array
-  readonly reverse?: boolean
-  readonly limit?: number
-}
+import type { Database, KeyRange } from './database.ts'
 
 /** Most callers need few rows. */
 const FIRST_PAGE_ROWS = 64
@@ -19,17 +9,14 @@ const PAGE_ROWS = 1_024
 /** Rows that are added meanwhile may be among them, but none after what was the last at the beginning. */
 export function pagedRows(
   db: Pick<Database, 'iterator' | 'keys'>,
-  range: PagedRange,
+  range: KeyRange,
 ): AsyncGenerator<[key: Uint8Array, value: Uint8Array]> {
-  const read = (page: PagedRange) => db.iterator(page).all()
+  const read = (page: KeyRange) => db.iterator(page).all()
   return paged(db, range, read, ([key]) => key)
 }
 
 /** The same, of keys alone. */
-export function pagedKeys(
-  db: Pick<Database, 'keys'>,
-  range: PagedRange,
-): AsyncGenerator<Uint8Array> {
+export function pagedKeys(db: Pick<Database, 'keys'>, range: KeyRange): AsyncGenerator<Uint8Array> {
   return paged(
     db,
     range,
@@ -40,12 +27,12 @@ export function pagedKeys(
 
 async function* paged<Row>(
   db: Pick<Database, 'keys'>,
-  { limit = -1, reverse = false, ...range }: PagedRange,
-  read: (page: PagedRange) => Promise<Row[]>,
+  { limit = -1, reverse = false, ...range }: KeyRange,
+  read: (page: KeyRange) => Promise<Row[]>,
   keyOf: (row: Row) => Uint8Array,
 ): AsyncGenerator<Row> {
   let left = limit < 0 ? Number.POSITIVE_INFINITY : limit
-  let page: PagedRange = range
+  let page: KeyRange = range
   let end: Uint8Array | undefined
   for (let size = limit < 0 ? FIRST_PAGE_ROWS : PAGE_ROWS; left > 0; size = PAGE_ROWS) {
     const wanted = Math.min(size, left)

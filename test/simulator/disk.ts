@@ -1,8 +1,8 @@
 // A simulated disk and the database on it. It knows what is safe: a crash takes the last writes that
 // were not synced, each batch whole, as LevelDB's log does; a write that was cut off is lost whole.
-import type { Database, Write } from '../../src/log/database.ts'
+import type { Database, KeyRange, Write } from '../../src/log/database.ts'
 import type { Choices } from '../reference/generator.ts'
-import { keyOfText, type Row, type RowRange, Rows, type Undo } from './rows.ts'
+import { keyOfText, type Row, Rows, type Undo } from './rows.ts'
 import type { Scheduler } from './scheduler.ts'
 
 /**
@@ -73,7 +73,7 @@ export class SimulatedDisk {
       process.isAlive ? Promise.resolve(what(options?.snapshot?.rows ?? this.rows)) : never<T>()
     const write = (writes: () => readonly Write[], options?: { sync?: boolean }) =>
       this.#write(process, writes, options?.sync === true)
-    const walk = <T>(range: RowRange & ReadOptions, pick: (row: Row) => T) =>
+    const walk = <T>(range: KeyRange & ReadOptions, pick: (row: Row) => T) =>
       iterate(process, () => (range.snapshot?.rows ?? this.rows).range(range), pick)
     const db = {
       get: (key: Uint8Array, options?: ReadOptions) => read((rows) => rows.get(key), options),
@@ -91,11 +91,11 @@ export class SimulatedDisk {
         write(() => [{ type: 'del', key }], options),
       batch: (writes: readonly Write[], options?: { sync?: boolean }) =>
         write(() => writes, options),
-      clear: (range: RowRange) =>
+      clear: (range: KeyRange) =>
         write(() => this.rows.range(range).map(([key]) => ({ type: 'del', key: keyOfText(key) }))),
-      iterator: (range: RowRange = {}) => walk(range, ([key, value]) => [keyOfText(key), value]),
-      keys: (range: RowRange = {}) => walk(range, ([key]) => keyOfText(key)),
-      values: (range: RowRange = {}) => walk(range, ([, value]) => value),
+      iterator: (range: KeyRange = {}) => walk(range, ([key, value]) => [keyOfText(key), value]),
+      keys: (range: KeyRange = {}) => walk(range, ([key]) => keyOfText(key)),
+      values: (range: KeyRange = {}) => walk(range, ([, value]) => value),
       snapshot: (): Snapshot => {
         const close = async () => {}
         return { rows: this.rows.copy(), close, [Symbol.asyncDispose]: close }

@@ -1,20 +1,11 @@
 // What is on a simulated disk: keys in the order of their bytes. Small and quick, as thousands of disks
 // come and go in one run.
-import type { Write } from '../../src/log/database.ts'
+import type { KeyRange, Write } from '../../src/log/database.ts'
 
 /** Keys as text of one character a byte, which sorts as the bytes do. */
 export const textOfKey = ({ buffer, byteOffset, byteLength }: Uint8Array): string =>
   Buffer.from(buffer, byteOffset, byteLength).toString('latin1')
 export const keyOfText = (text: string): Uint8Array => Buffer.from(text, 'latin1')
-
-export interface RowRange {
-  readonly gte?: Uint8Array
-  readonly gt?: Uint8Array
-  readonly lte?: Uint8Array
-  readonly lt?: Uint8Array
-  readonly reverse?: boolean
-  readonly limit?: number
-}
 
 /** What a write changed, to take it back: the value there was, or none. */
 export type Undo = readonly (readonly [key: string, before: Uint8Array | undefined])[]
@@ -47,7 +38,7 @@ export class Rows {
   }
 
   /** Rows as of now. */
-  range(range: RowRange): Row[] {
+  range(range: KeyRange): Row[] {
     const from = range.gte ?? range.gt
     const to = range.lte ?? range.lt
     const low = from === undefined ? undefined : textOfKey(from)
