@@ -5,7 +5,8 @@ import { chmod, readFile, readdir, rm } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { base58btc } from 'multiformats/bases/base58'
 import { GonkError } from './core/errors.ts'
-import { makePrivateFolder, writePrivateFile } from './private-file.ts'
+import { makePrivateFolder } from './folders.ts'
+import { writePrivateFile } from './private-file.ts'
 
 /** An opened home. The two keys are independent: one signs events, one is the libp2p identity. */
 export interface Home {

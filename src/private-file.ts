@@ -1,5 +1,5 @@
-// Small files that only their owner may read, replaced in one step, and folders for them.
-import { mkdir, open, rename, stat } from 'node:fs/promises'
+// Small files that only their owner may read, replaced in one step.
+import { open, rename } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
 /**
@@ -17,27 +17,6 @@ export async function writePrivateFile(path: string, text: string): Promise<void
   }
   await rename(beside, path)
   await syncDirectory(dirname(path))
-}
-
-/**
- * A folder of mode 0700, and those above it that are not there. Throws what the file system throws. Not
- * `recursive`: on a file system that will have no folders, such as /proc, Node then tries for ever.
- */
-export async function makePrivateFolder(path: string): Promise<void> {
-  const make = () => mkdir(path, { mode: 0o700 })
-  try {
-    await make()
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'EEXIST') return requireFolder(path, error)
-    if (code !== 'ENOENT' || dirname(path) === path) throw error
-    await makePrivateFolder(dirname(path))
-    await make()
-  }
-}
-
-async function requireFolder(path: string, cause: unknown): Promise<void> {
-  if (!(await stat(path)).isDirectory()) throw cause
 }
 
 /** Makes the names in a directory as durable as the files they name. */

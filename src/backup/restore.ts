@@ -7,9 +7,10 @@ import { GonkError } from '../core/errors.ts'
 import { mapInOrder, throwIfAborted } from '../files/concurrent.ts'
 import { onDisk } from '../files/disk-error.ts'
 import { freeBytesOf } from '../files/disk-space.ts'
+import { makePrivateFolder } from '../folders.ts'
 import { type Home, newHomeIn, openHome } from '../home.ts'
 import type { AbortOptions } from '../ports.ts'
-import { makePrivateFolder, syncDirectory, writePrivateFile } from '../private-file.ts'
+import { syncDirectory, writePrivateFile } from '../private-file.ts'
 import { copyBlocks, listedBlocks, readBlock } from './blocks.ts'
 import {
   BLOCK_LIST,

@@ -4,7 +4,8 @@ import { mkdir, open, readdir, realpath, rm } from 'node:fs/promises'
 import { basename, dirname, join, resolve, sep } from 'node:path'
 import { GonkError } from '../core/errors.ts'
 import { diskError, onDisk } from '../files/disk-error.ts'
-import { makePrivateFolder, writePrivateFile } from '../private-file.ts'
+import { makePrivateFolder } from '../folders.ts'
+import { writePrivateFile } from '../private-file.ts'
 import { BLOCKS_FOLDER, findManifest, type Manifest, stateFolder } from './manifest.ts'
 
 /** There while a backup is made, and after one that was cut off. */

@@ -6,6 +6,7 @@ import path from 'node:path'
 import type { CID } from 'multiformats/cid'
 import { GonkError } from '../core/errors.ts'
 import { namePathProblem } from '../core/names.ts'
+import { makeFolder } from '../folders.ts'
 import type { AbortOptions, FileStore } from '../ports.ts'
 import { mapInOrder, throwIfAborted } from './concurrent.ts'
 import { diskError, onDisk } from './disk-error.ts'
@@ -67,7 +68,7 @@ export async function checkout(
 /** @returns the real path, so that later no part below it may be a link. */
 async function openDirectory(directory: string): Promise<string> {
   try {
-    await mkdir(directory, { recursive: true })
+    await makeFolder(directory)
     const root = await realpath(directory)
     for (const name of await readdir(root)) {
       if (PART_FOLDER.test(name)) await rm(path.join(root, name), { recursive: true, force: true })
@@ -88,7 +89,7 @@ function folderMaker(root: string): FolderMaker {
   const make: FolderMaker = (folder) => {
     let making = made.get(folder)
     if (making === undefined) {
-      making = make(path.dirname(folder)).then(() => makeFolder(folder))
+      making = make(path.dirname(folder)).then(() => makeBelow(folder))
       made.set(folder, making)
       making.catch(() => undefined)
     }
@@ -97,7 +98,7 @@ function folderMaker(root: string): FolderMaker {
   return make
 }
 
-async function makeFolder(folder: string): Promise<void> {
+async function makeBelow(folder: string): Promise<void> {
   try {
     await mkdir(folder)
   } catch (error) {

@@ -98,6 +98,12 @@ describe('checkout', () => {
     await expect(checkout(entries, files, target)).rejects.toMatchObject({ code: 'EXISTS' })
   })
 
+  // Node's own recursive `mkdir` never comes back from there, and takes a thread with it.
+  test.skipIf(process.platform !== 'linux')('a place that has no folders is refused', async () => {
+    const refused = checkout(entries, files, '/proc/gonk/out')
+    await expect(refused).rejects.toMatchObject({ code: 'DISK' })
+  })
+
   test('content that is not here stops it, and leaves no part of a file behind', async () => {
     const last = (await collect(files.walk(entries[1]?.cid as never))).at(-1)
     await files.blocks.delete(last?.cid as never)
